@@ -1,0 +1,107 @@
+"""The platforms. A module in this folder that defines a connector is found by itself: no registry to edit."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from typing import TYPE_CHECKING, cast
+
+from connectors.base import Connector, ConnectorSettings, StreamSpec
+from listener.errors import AuthError, ConfigError
+from listener.settings import nearest, parse
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from listener.clock import Clock
+    from listener.settings import OrganizationSettings, Settings, StreamSettings
+
+USER_AGENT = "hospital-listener/0.1 (patient-experience signals; read-only)"
+
+
+def discover() -> dict[str, type[Connector]]:
+    """Return every connector class of this package by its channel, in alphabetical order."""
+    found: dict[str, type[Connector]] = {}
+    for module_info in pkgutil.iter_modules(__path__):
+        if module_info.name == "base":
+            continue
+        module = importlib.import_module(f"{__name__}.{module_info.name}")
+        for _, thing in inspect.getmembers(module, inspect.isclass):
+            if thing.__module__ == module.__name__ and hasattr(thing, "channel") and hasattr(thing, "pull"):
+                connector = cast("type[Connector]", thing)
+                found[connector.channel] = connector
+    return dict(sorted(found.items()))
+
+
+def connector_class(channel: str) -> type[Connector]:
+    """Return the connector of ``channel``; raises ``ConfigError`` with the nearest known channel."""
+    known = discover()
+    if channel not in known:
+        raise ConfigError(f"unknown channel {channel!r}{nearest(channel, known)} (there are: {', '.join(known)})")
+    return known[channel]
+
+
+def connector_settings(settings: Settings, channel: str) -> ConnectorSettings:
+    """Return ``[connectors.<channel>]``, validated by its connector; raises ``ConfigError``."""
+    return parse(
+        connector_class(channel).settings_model,
+        settings.connectors.get(channel, {}),
+        origin=settings.origin,
+        prefix=f"connectors.{channel}.",
+    )
+
+
+def connect(settings: Settings, channel: str, *, clock: Clock) -> Connector:
+    """Return a ready connector of ``channel``; raises ``ConfigError``, or ``AuthError`` for a missing secret."""
+    kind = connector_class(channel)
+    secrets: dict[str, SecretStr] = {}
+    for name in kind.secrets:
+        variable = f"LISTENER_{channel}_{name}".upper()
+        secret = settings.secret(variable)
+        if secret is None:
+            raise AuthError(f"{channel} needs the secret {variable}: set it in the environment or in .env")
+        secrets[name] = secret
+    return kind(connector_settings(settings, channel), secrets, clock=clock, user_agent=USER_AGENT)
+
+
+def stream_spec(settings: Settings, organization: OrganizationSettings, stream: StreamSettings) -> StreamSpec:
+    """Return one configured stream as its connector takes it; raises ``ConfigError``."""
+    where = f"the {stream.channel} stream of {organization.slug}"
+    kind = connector_class(stream.channel)
+    if stream.kind not in kind.kinds:
+        raise ConfigError(
+            f"{settings.origin}: {where} has kind {stream.kind!r}{nearest(stream.kind, kind.kinds)} "
+            f"({stream.channel} has: {', '.join(kind.kinds)})"
+        )
+    options = parse(kind.options_model, stream.options, origin=settings.origin, prefix=f"{where}: ")
+    return StreamSpec(
+        organization=organization.slug,
+        channel=stream.channel,
+        kind=stream.kind,
+        query=stream.query,
+        options=options.model_dump(mode="json"),
+        names=organization.names,
+        own_accounts=tuple(organization.own_accounts.get(stream.channel, ())),
+    )
+
+
+def validate(settings: Settings) -> None:
+    """Check everything in the configuration that belongs to a platform; raises ``ConfigError``."""
+    for channel in settings.connectors:
+        connector_settings(settings, channel)
+    for organization in settings.organizations:
+        for channel in organization.own_accounts:
+            connector_class(channel)
+        for stream in organization.streams:
+            connector_settings(settings, stream.channel)
+            stream_spec(settings, organization, stream)
+
+
+def streams(settings: Settings) -> list[tuple[StreamSpec, StreamSettings]]:
+    """Return every configured stream with its schedule, in the file's order; raises ``ConfigError``."""
+    return [
+        (stream_spec(settings, organization, stream), stream)
+        for organization in settings.organizations
+        for stream in organization.streams
+    ]

@@ -1,0 +1,215 @@
+"""What every connector owes: the protocol, a page, a cursor, a budget.
+
+A connector is one module of this package that defines a class with the members of :class:`Connector` and is
+found by :func:`connectors.discover`. It turns one platform's API into pages of
+:class:`~listener.mention.Mention` and knows nothing of the store. What it owes:
+
+- ``pull`` yields pages; each carries the cursor to keep once the page's mentions are stored. A process may
+  die between any two pages: pulling again from the last kept cursor must lose nothing. Repeating items is
+  allowed (the store knows them by their key), losing one is not.
+- A later pull asks only for what is new, with an overlap where the platform orders loosely. The cursor is
+  JSON, small and bounded: it must not grow with the age of the stream.
+- ``covered`` on a page says which span of time has been read whole once that page is stored.
+- Every request is announced to the meter *before* it is made, has a timeout, and is never followed by a
+  sleep of more than a minute: a rate limit is a ``RetryLater`` with the moment to come back.
+- Errors leave as the children of ``ListenerError``, with the cause chained and no secret in the message.
+  One unreadable item is a ``SkipItem`` in ``Page.skipped``; a page that is not what the platform promises
+  (truncated, of a wrong type, endless) is a ``RetryLater``. A bug is left to be a bug.
+- Text arrives hostile: :func:`clean_text` is applied to every text.
+- A platform SDK is imported inside the method that needs it: ``listener --help`` must not pay for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+
+from pydantic import Field, SecretStr
+
+from listener.errors import QuotaExhausted, SkipItem
+from listener.settings import Section
+from listener.usage import Usage
+
+if TYPE_CHECKING:
+    from listener.clock import Clock
+    from listener.mention import Mention
+
+Cursor: TypeAlias = Mapping[str, Any]
+"""JSON that a connector hands out and gets back; nobody else reads it. A fresh stream has ``{}``."""
+
+
+class ConnectorSettings(Section):
+    """The keys that ``[connectors.<channel>]`` has for every channel; a connector adds its own."""
+
+    base_url: str | None = Field(
+        default=None, pattern=r"^https?://", description="Where the API is, for stand-ins and proxies."
+    )
+    timeout_seconds: float = Field(default=20.0, gt=0, le=120, description="For each request.")
+    daily_requests: int | None = Field(
+        default=None, ge=1, description="Stop for the day after this many requests."
+    )
+
+
+class StreamOptions(Section):
+    """The keys that a stream of every channel has beyond channel, kind, query and every: none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamSpec:
+    """One thing to pull: what the configuration says of a stream, and whom it is for.
+
+    ``organization`` is the slug, ``names`` the name and aliases that tell a mention of it, ``own_accounts``
+    the ids and handles (any case, with or without ``@``) it writes under on this channel.
+    """
+
+    organization: str
+    channel: str
+    kind: str
+    query: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    own_accounts: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """A name for the stream that changes with what is asked (query and options), 12 hex digits."""
+        asked = json.dumps([self.kind, self.query, dict(self.options)], sort_keys=True, default=str)
+        return hashlib.sha256(asked.encode()).hexdigest()[:12]
+
+    def __str__(self) -> str:
+        return f"{self.organization}/{self.channel}/{self.kind}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which time a run wants: from ``since`` (None: as far back as the cursor or platform has it) to ``until``.
+
+    ``until`` is None for "up to now". Moments are UTC.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some mentions, and the cursor that may be kept once they are stored."""
+
+    mentions: tuple[Mention, ...]
+    cursor: Cursor
+    covered: tuple[datetime, datetime] | None = None
+    skipped: tuple[SkipItem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a connector may take in one of its platform's days; None: no limit."""
+
+    requests: int | None = None
+    quota_units: int | None = None
+    searches: int | None = None
+    posts_read: int | None = None
+    cost_microusd: int | None = None
+
+
+_KNOWN_AFTERWARDS = ("posts_read", "cost_microusd")
+
+
+class Meter:
+    """Counts what a run takes, and stops it cleanly before the day's budget is overdrawn.
+
+    ``spent`` is what earlier runs of the same platform day took; ``resets_at`` is when that day ends.
+    """
+
+    def __init__(
+        self, limits: Limits | None = None, *, spent: Usage | None = None, resets_at: datetime | None = None
+    ) -> None:
+        self._limits = limits or Limits()
+        self._spent = spent or Usage()
+        self._resets_at = resets_at
+        self.usage = Usage()
+
+    def request(self, **costs: int) -> None:
+        """Announce one request that costs ``costs`` (fields of :class:`Usage`) before it is made.
+
+        Raises ``QuotaExhausted`` where the budget does not hold it, or where what is only known after a
+        request (posts read, money) has reached its limit already.
+        """
+        planned = replace(Usage(requests=1), **costs)
+        after = self._spent + self.usage + planned
+        for limit in fields(Limits):
+            allowed = getattr(self._limits, limit.name)
+            if allowed is None:
+                continue
+            total = getattr(after, limit.name)
+            full = total >= allowed if limit.name in _KNOWN_AFTERWARDS else total > allowed
+            if full:
+                raise QuotaExhausted(
+                    f"the day's budget of {allowed:,} {limit.name} is used up; the rest is read after the reset",
+                    at=self._resets_at,
+                )
+        self.usage = self.usage + planned
+
+    def add(self, **amounts: int) -> None:
+        """Count what a response turned out to cost (fields of :class:`Usage`)."""
+        self.usage = self.usage + replace(Usage(), **amounts)
+
+
+class Connector(Protocol):
+    """One platform. The constructor is cheap and makes no request."""
+
+    channel: ClassVar[str]
+    secrets: ClassVar[tuple[str, ...]]
+    """Names of the secrets it needs, unprefixed: ``bearer_token`` is ``LISTENER_TWITTER_BEARER_TOKEN``."""
+    kinds: ClassVar[tuple[str, ...]]
+    """The values of a stream's ``kind``, the default first."""
+    lookback: ClassVar[timedelta | None]
+    """How far back the platform gives; None: no fixed limit."""
+    settings_model: ClassVar[type[ConnectorSettings]]
+    options_model: ClassVar[type[StreamOptions]]
+
+    def __init__(
+        self, settings: Any, secrets: Mapping[str, SecretStr], *, clock: Clock, user_agent: str
+    ) -> None: ...
+
+    @classmethod
+    def budget(cls, settings: Any, now: datetime) -> tuple[Limits, datetime, datetime]:
+        """Return the day's limits, and when the platform's day that holds ``now`` began and ends (UTC)."""
+        ...
+
+    def pull(self, stream: StreamSpec, cursor: Cursor, window: Window, meter: Meter) -> Iterator[Page]:
+        """Yield what is new since ``cursor`` (see the module's contract)."""
+        ...
+
+    def recheck(self, external_ids: Iterable[str], meter: Meter) -> Iterator[Page]:
+        """Look items up again by id: their present state, or a tombstone where they are gone.
+
+        The pages' cursor is ``{}``: a re-check has none.
+        """
+        ...
+
+    def check(self, meter: Meter) -> None:
+        """Make the cheapest call that proves the credential; raises ``AuthError`` or ``RetryLater``."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+_REPLACED = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127)) | dict.fromkeys(range(55296, 57344), "�")
+
+
+def clean_text(text: str, *, unescape: bool = False) -> str:
+    r"""Make a platform's text storable: no NUL or other control but ``\t \n``, no lone surrogate.
+
+    With ``unescape`` HTML entities become characters (once: ``&amp;lt;`` becomes ``&lt;``).
+    """
+    if unescape:
+        text = html.unescape(text)
+    return text.replace("\r\n", "\n").replace("\r", "\n").translate(_REPLACED).strip()
