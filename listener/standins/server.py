@@ -7,8 +7,9 @@ import re
 import socket
 import struct
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import parse_qsl, urlsplit
@@ -17,6 +18,7 @@ from listener.standins.posts import Post, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
     from types import TracebackType
     from typing import Self
 
@@ -60,13 +62,15 @@ class Fault:
     - ``reset``: drop the connection with a TCP reset;
     - ``stall``: say nothing for ``seconds``, then drop the connection;
     - ``truncate``: send the real headers and half of the real body, then close;
-    - ``replace``: do the work and send ``body`` in place of the real body, with the real status.
+    - ``replace``: do the work and send ``body`` in place of the real body, with the real status;
+    - ``change``: do the work and send what ``change`` makes of the real body (still as objects, not yet JSON);
+    - ``cycle``: answer truly ``length`` times, then give those same answers in turn, whatever is asked.
 
     It strikes requests whose path matches ``path`` (a regular expression, searched), after letting the first
     ``skip`` of them by, ``times`` times (None: for ever).
     """
 
-    what: Literal["status", "reset", "stall", "truncate", "replace"] = "status"
+    what: Literal["status", "reset", "stall", "truncate", "replace", "change", "cycle"] = "status"
     path: str = ""
     skip: int = 0
     times: int | None = 1
@@ -74,6 +78,10 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = "unavailable"
     seconds: float = 30.0
+    change: Callable[[Any], Any] = lambda body: body
+    length: int = 1
+    given: list[Response] = field(default_factory=list, init=False)
+    """The answers a ``cycle`` repeats, the next one first."""
 
 
 class Standin:
@@ -98,6 +106,17 @@ class Standin:
 
     def respond(self, request: Request) -> Response:
         """Answer one request as the platform would; called under ``lock``, so state needs no care."""
+        raise NotImplementedError
+
+    @classmethod
+    def example_posts(cls, count: int, start: datetime, step: timedelta = timedelta(minutes=30)) -> list[Post]:
+        """Return ``count`` lifelike posts ``step`` apart, oldest first, for the connectors' conformance suite.
+
+        Ids have the platform's own form and follow from the moment of publication, so that calls with other
+        starts give other posts. A search for ``"St. Elsewhere"`` finds each one, or the head of its thread;
+        every kind of item that the connector's default kind of stream reads is among the first ten, and at
+        least half are heads. Parents come before their replies, and lie in the same call.
+        """
         raise NotImplementedError
 
     def publish(self, *posts: Post) -> None:
@@ -157,7 +176,14 @@ class Standin:
                 return None, Response(fault.status, fault.body, fault.headers)
             if fault and fault.what in ("reset", "stall"):
                 return fault, Response()
+            if fault and fault.what == "cycle" and len(fault.given) >= fault.length:
+                fault.given.append(fault.given.pop(0))
+                return None, fault.given[-1]
             response = self.respond(request)
+            if fault and fault.what == "cycle":
+                fault.given.append(response)
+            if fault and fault.what == "change":
+                return None, Response(response.status, fault.change(response.body), response.headers)
             if fault and fault.what == "replace":
                 return None, Response(response.status, fault.body, response.headers)
             return fault, response
