@@ -147,7 +147,7 @@ class Standin:
         self._server = _Server(("127.0.0.1", self._port), _Handler)
         self._server.standin = self
         threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name=self.channel, daemon=True
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, name=self.channel, daemon=True
         ).start()
         return self
 
