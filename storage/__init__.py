@@ -1,0 +1,1 @@
+"""The only place that speaks SQL: the normalised store on SQLite and PostgreSQL."""

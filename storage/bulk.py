@@ -1,0 +1,75 @@
+"""Many rows at once, the quickest way each database has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage.opening import place_of
+from storage.refusals import refusals
+
+if TYPE_CHECKING:
+    import psycopg
+    from sqlalchemy import Connection, Table
+
+_AT_ONCE = 1_000
+"""How many values one ``IN`` takes: well below SQLite's limit of variables (32,766 since 3.32)."""
+
+Row = Mapping[str, Any]
+T = TypeVar("T")
+
+
+def batches(values: Sequence[T], size: int = _AT_ONCE) -> Iterator[Sequence[T]]:
+    """Yield ``values`` in slices of at most ``size``."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
+
+
+def upsert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Return an ``INSERT`` that can say what to do on a conflict; both dialects write it alike."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def reserve_ids(connection: Connection, table: Table, count: int) -> list[int]:
+    """Return ``count`` ids for new rows of ``table``, so that their links can be written with them.
+
+    On SQLite they hold for the transaction in hand, which is the only one that writes.
+    """
+    if not count:
+        return []
+    if connection.dialect.name == "sqlite":
+        last = connection.execute(select(func.coalesce(func.max(table.c.id), 0))).scalar_one()
+        return list(range(last + 1, last + 1 + count))
+    drawn = text("SELECT nextval(pg_get_serial_sequence(:table, 'id')) FROM generate_series(1, :count)")
+    return list(connection.execute(drawn, {"table": table.name, "count": count}).scalars())
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Insert ``rows``, which all have the same keys: by ``executemany`` on SQLite, ``COPY`` on PostgreSQL."""
+    if not rows:
+        return
+    if connection.dialect.name == "sqlite":
+        connection.execute(insert(table), list(rows))
+        return
+    names = list(rows[0])
+    writers = [_writer(connection, table, name) for name in names]
+    driver = cast("psycopg.Connection", connection.connection.dbapi_connection)
+    with (
+        refusals(place_of(connection.engine.url)),
+        driver.cursor() as cursor,
+        cursor.copy(f"COPY {table.name} ({', '.join(names)}) FROM STDIN") as copy,
+    ):
+        for row in rows:
+            copy.write_row([writer(row[name]) for writer, name in zip(writers, names, strict=True)])
+
+
+def _writer(connection: Connection, table: Table, name: str) -> Callable[[Any], Any]:
+    kind = table.c[name].type.dialect_impl(connection.dialect)
+    return kind.bind_processor(connection.dialect) or _as_is
+
+
+def _as_is(value: object) -> object:
+    return value

@@ -1,0 +1,131 @@
+"""What a mention that arrives means for what is stored of it: data in, decision out, no database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from listener.mention import Metrics
+from storage.records import text_fingerprint
+
+if TYPE_CHECKING:
+    from storage.records import Record
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class Fate(Enum):
+    """What happens to a mention's row."""
+
+    NEW = auto()
+    """It is not stored yet."""
+    EDITED = auto()
+    """Its text is another one: text, what is heard in it and the marks are written anew."""
+    MARKED = auto()
+    """The text is the same; an edit mark or the language changed."""
+    REMOVED = auto()
+    """It is gone from the platform: it stays as a tombstone, without text, author and link."""
+    RESTORED = auto()
+    """The platform shows it again: platforms do reinstate."""
+    KEPT = auto()
+    """The row is as it should be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """What the store knows of a mention, as far as a decision needs it."""
+
+    id: int
+    text_fingerprint: str
+    edited_at: datetime | None = None
+    removed_at: datetime | None = None
+    language: str | None = None
+    metrics: Metrics | None = None
+    """None where no figure was ever given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The fate of the row, and the metrics to write (None: as they are)."""
+
+    fate: Fate
+    metrics: Metrics | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is to be written."""
+        return self.fate is not Fate.KEPT or self.metrics is not None
+
+
+def language_of(record: Record) -> str | None:
+    """Return the language to store: what was heard, else what the platform says."""
+    heard = record.signals.language if record.signals else None
+    return heard or record.mention.language
+
+
+def decide(record: Record, stored: Stored | None) -> Decision:
+    """Decide what ``record`` means, given what is stored.
+
+    An older copy never overwrites a newer edit: copies are ordered by their edit mark, a copy without one is
+    the oldest. A tombstone stays one until the platform shows the item with a text again. A tombstone keeps
+    topics, sentiment and metrics: the counts of the past do not change because somebody deleted a post.
+
+    Raises ``ValueError`` for a text that is new to the store and comes without signals.
+    """
+    mention = record.mention
+    if stored is None:
+        if record.signals is None and mention.removed_at is None:
+            raise ValueError(f"{mention.channel} {mention.external_id} is new and comes without signals")
+        return Decision(fate=Fate.NEW, metrics=_newer(None, mention.metrics))
+    if mention.removed_at is not None:
+        return Decision(fate=Fate.KEPT if stored.removed_at else Fate.REMOVED)
+    same_text = text_fingerprint(mention.text) == stored.text_fingerprint
+    older = (mention.edited_at or _NEVER) < (stored.edited_at or _NEVER)
+    # A text without signals is one that the caller knew to be stored: another process stored a newer one since.
+    overtaken = record.signals is None or (older and stored.removed_at is None)
+    if not same_text and overtaken:
+        return Decision(fate=Fate.KEPT)
+    return Decision(
+        fate=_fate(record, stored, same_text=same_text, older=older),
+        metrics=_newer(stored.metrics, mention.metrics),
+    )
+
+
+def _fate(record: Record, stored: Stored, *, same_text: bool, older: bool) -> Fate:
+    if stored.removed_at is not None:
+        return Fate.RESTORED
+    if not same_text:
+        return Fate.EDITED
+    marked = not older and record.mention.edited_at != stored.edited_at
+    spoken = record.signals is not None and language_of(record) != stored.language
+    return Fate.MARKED if marked or spoken else Fate.KEPT
+
+
+def _newer(stored: Metrics | None, given: Metrics) -> Metrics | None:
+    if given == stored:
+        return None
+    # A figure that the platform leaves out this time (some of its routes do) is not a figure that is gone.
+    known = stored or Metrics()
+    merged = Metrics(
+        **{
+            metric.name: value
+            if (value := getattr(given, metric.name)) is not None
+            else getattr(known, metric.name)
+            for metric in fields(Metrics)
+        }
+    )
+    return None if merged == known else merged
+
+
+def last_of_each(records: Iterable[Record]) -> list[Record]:
+    """Return one record for each mention of a page: the last one, but a tombstone before any text."""
+    kept: dict[str, Record] = {}
+    for record in records:
+        before = kept.get(record.mention.external_id)
+        if before and before.mention.removed_at and not record.mention.removed_at:
+            continue
+        kept[record.mention.external_id] = record
+    return list(kept.values())

@@ -1,0 +1,214 @@
+"""Reaches the database: the engine for each dialect, and whether its schema is the one this program writes."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Engine, StaticPool, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from listener.errors import ConfigError, StoreError
+from storage.refusals import translate
+from storage.schema import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+
+_BUSY_SECONDS = 10
+_MIGRATION_LOCK = 7_041_776_001
+"""The PostgreSQL advisory lock that one process holds while it makes or upgrades the tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """An open database: ``writing`` begins transactions that may write, ``reading`` ones that cannot."""
+
+    place: str
+    writing: Engine
+    reading: Engine
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is SQLite; else it is PostgreSQL."""
+        return self.writing.dialect.name == "sqlite"
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction that may write; it commits at the end of the block, or leaves nothing behind."""
+        with self.writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One transaction that sees a steady picture and cannot write."""
+        with self.reading.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.writing.dispose()
+
+
+def database_url(url: str) -> URL:
+    """Return ``url`` with the driver Listener uses; raises ``ConfigError`` for one that it does not know."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        # The cause is not chained: its message may repeat the URL, and with it a password.
+        raise ConfigError(
+            "store.url (or LISTENER_DATABASE_URL) is not a database URL: write "
+            "sqlite:///listener.db or postgresql+psycopg://user@host/database"
+        ) from None
+    if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
+        return parsed.set(drivername="sqlite+pysqlite")
+    if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise ConfigError(
+        f"store.url names {parsed.drivername!r}, which Listener does not speak: write "
+        "sqlite:///listener.db or postgresql+psycopg://user@host/database"
+    )
+
+
+def place_of(url: URL) -> str:
+    """Name the database for people: the file, or host, port and database; never the password."""
+    if url.drivername.startswith("sqlite"):
+        return url.database or ":memory:"
+    host = url.host or url.query.get("host") or "the local socket"
+    return f"{url.database or ''} at {host}{f':{url.port}' if url.port else ''}".strip()
+
+
+def connect(url: str, *, read_only: bool = False) -> Database:
+    """Return the database at ``url``, whatever it holds; no connection is made yet.
+
+    Raises ``ConfigError`` for a URL that is none, ``StoreError`` where SQLite has no folder or file to open.
+    """
+    parsed = database_url(url)
+    place = place_of(parsed)
+    engine = (
+        _sqlite_engine(parsed, read_only=read_only)
+        if parsed.drivername.startswith("sqlite")
+        else create_engine(parsed, connect_args={"connect_timeout": 10}, pool_pre_ping=True)
+    )
+    translate(engine, place)
+    reading = engine.execution_options(listener_reading=True, postgresql_readonly=True)
+    return Database(place=place, writing=engine, reading=reading)
+
+
+def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
+    name = url.database
+    arguments: dict[str, Any] = {"timeout": _BUSY_SECONDS}
+    options: dict[str, Any] = {}
+    if not name or name == ":memory:":
+        # One connection, or each would have an empty database of its own.
+        options["poolclass"] = StaticPool
+        arguments["check_same_thread"] = False
+    else:
+        file = Path(name)
+        if not file.parent.is_dir():
+            raise StoreError(f"the database {name}: its folder does not exist; create {file.parent}")
+        if read_only:
+            if not file.exists():
+                raise StoreError(f"there is no database at {name} yet: `listener ingest` makes it")
+            url = url.set(database=f"{file.resolve().as_uri()}", query={"mode": "ro", "uri": "true"})
+    engine = create_engine(url, connect_args=arguments, **options)
+    event.listen(engine, "connect", _prepare_reader if read_only else _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare_reader(connection: DBAPIConnection, _record: object) -> None:
+    assert isinstance(connection, sqlite3.Connection)  # noqa: S101 - tells mypy the driver
+    # Transactions begin in _begin and nowhere else.
+    connection.isolation_level = None
+    # SQLite folds the case of ASCII only; this is what PostgreSQL's upper() gives with an ICU collation.
+    connection.create_function("listener_upper", 1, _upper, deterministic=True)
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _prepare(connection: DBAPIConnection, record: object) -> None:
+    _prepare_reader(connection, record)
+    assert isinstance(connection, sqlite3.Connection)  # noqa: S101 - tells mypy the driver
+    _use_wal(connection)
+    # With WAL a killed process loses nothing that was committed; a power cut can lose the last commits, cursor
+    # and data together, and the next run reads them again.
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _upper(words: str | None) -> str | None:
+    return None if words is None else words.upper()
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    # Changing the journal mode does not wait for SQLite's busy timeout: two first openings would collide.
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
+def _begin(connection: Connection) -> None:
+    # A transaction that reads first and writes later can be refused in the middle: writers queue at the start.
+    reading = connection.get_execution_options().get("listener_reading", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+
+
+def revision(connection: Connection) -> str | None:
+    """Return the schema's revision, None for an empty database; raises ``StoreError`` for a foreign one."""
+    tables = inspect(connection).get_table_names()
+    if "alembic_version" in tables:
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+    if tables:
+        raise StoreError(
+            f"the database {place_of(connection.engine.url)}: it holds tables that are not Listener's; "
+            "name an empty one in store.url"
+        )
+    return None
+
+
+@contextmanager
+def migrating(database: Database) -> Iterator[Connection]:
+    """One transaction in which only this process makes or upgrades tables."""
+    with database.write() as connection:
+        if not database.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+        yield connection
+
+
+def ready(database: Database, *, read_only: bool = False) -> None:
+    """Make the tables in an empty database; raises ``StoreError`` for a schema of another version."""
+    with database.read() as connection:
+        found = revision(connection)
+    if found == SCHEMA_VERSION:
+        return
+    if found is None:
+        if read_only:
+            raise StoreError(f"the database {database.place}: it is empty; `listener ingest` fills it")
+        from storage.upgrade import migrate
+
+        migrate(database)
+        return
+    from storage.upgrade import is_older
+
+    if is_older(found):
+        raise StoreError(
+            f"the database {database.place}: its schema {found} is older than this Listener's "
+            f"{SCHEMA_VERSION}; run `listener db upgrade`"
+        )
+    raise StoreError(
+        f"the database {database.place}: its schema {found} is not known to this Listener (which has "
+        f"{SCHEMA_VERSION}): a newer one wrote it; install that version"
+    )

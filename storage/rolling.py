@@ -1,0 +1,219 @@
+"""The rollup: counts by day and by week, of the days that changed or of all.
+
+A mention counts once in the topic "all", and in each of its topics or in "(untagged)". What the organization
+wrote itself is left out; a tombstone goes on counting. Engagement is likes + replies + shares, as far as they
+are given. A week's authors are its distinct pseudonyms in a channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    delete,
+    distinct,
+    func,
+    insert,
+    literal,
+    select,
+    text,
+    union,
+    union_all,
+)
+
+from listener.calendar import iso_week, week_end, week_of_day, week_start
+from listener.mention import Sentiment
+from storage.bulk import upsert
+from storage.schema import (
+    ALL,
+    UNTAGGED,
+    daily_volume,
+    dirty_days,
+    mention_metrics,
+    mention_organizations,
+    mention_topics,
+    mentions,
+    topics,
+    weekly_volume,
+    weeks,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import CompoundSelect, Connection
+
+    from storage.opening import Database
+
+REBUILD_CHUNK_DAYS = 364
+"""How many days a rebuild counts in one transaction: whole weeks, so that few are counted twice."""
+
+_ROLLUP_LOCK = 7_041_776_002
+"""The PostgreSQL advisory lock under which one process at a time rolls up."""
+
+_FAR_WEEKS = 1_000_000
+"""Databases divide integers towards zero, weeks are divided downwards: shifted, the two are one."""
+
+_VOLUME = ("mentions", "negative", "neutral", "positive", "unscored", "engagement")
+
+
+def roll_up(database: Database, *, chunk_days: int, progress: Callable[[int], None] | None = None) -> int:
+    """Count the dirty days, chunk by chunk; return how many."""
+    done = 0
+    while True:
+        with database.write() as connection:
+            _take_turn(connection)
+            dirty = _next_dirty(connection, chunk_days)
+            if not dirty:
+                return done
+            organization_id, days = dirty
+            # Clean first, then count: a mention that is saved meanwhile marks its day again, or is counted.
+            _mark_clean(connection, organization_id, days)
+            _recount(connection, organization_id, days)
+        done += len(days)
+        if progress:
+            progress(done)
+
+
+def mark_everything(database: Database) -> None:
+    """Mark every day that has mentions or counts, of every organization, to be counted again."""
+    links = mention_organizations
+    everything = union(
+        select(links.c.organization_id, links.c.day),
+        select(daily_volume.c.organization_id, daily_volume.c.day),
+        select(weekly_volume.c.organization_id, weekly_volume.c.week * 7),
+    )
+    with database.write() as connection:
+        connection.execute(insert(dirty_days).from_select(["organization_id", "day"], everything))
+
+
+def _take_turn(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ROLLUP_LOCK})
+
+
+def _next_dirty(connection: Connection, limit: int) -> tuple[int, list[int]] | None:
+    first = connection.execute(select(func.min(dirty_days.c.organization_id))).scalar_one()
+    if first is None:
+        return None
+    query = (
+        select(dirty_days.c.day)
+        .where(dirty_days.c.organization_id == first)
+        .distinct()
+        .order_by(dirty_days.c.day)
+        .limit(limit)
+    )
+    return first, list(connection.execute(query).scalars())
+
+
+def _mark_clean(connection: Connection, organization_id: int, days: Sequence[int]) -> None:
+    connection.execute(
+        delete(dirty_days).where(dirty_days.c.organization_id == organization_id, dirty_days.c.day.in_(days))
+    )
+
+
+def _recount(connection: Connection, organization_id: int, days: Sequence[int]) -> None:
+    touched = sorted({week_of_day(day) for day in days})
+    _name_weeks(connection, touched)
+    in_days = and_(
+        mention_organizations.c.organization_id == organization_id, mention_organizations.c.day.in_(days)
+    )
+    connection.execute(
+        delete(daily_volume).where(daily_volume.c.organization_id == organization_id, daily_volume.c.day.in_(days))
+    )
+    connection.execute(
+        insert(daily_volume).from_select(
+            ["organization_id", "day", "channel_id", "topic_id", *_VOLUME], daily_counts(in_days)
+        )
+    )
+    in_weeks = and_(
+        mention_organizations.c.organization_id == organization_id,
+        mention_organizations.c.day.in_([week * 7 + day for week in touched for day in range(-3, 4)]),
+    )
+    connection.execute(
+        delete(weekly_volume).where(
+            weekly_volume.c.organization_id == organization_id, weekly_volume.c.week.in_(touched)
+        )
+    )
+    connection.execute(
+        insert(weekly_volume).from_select(
+            ["organization_id", "week", "channel_id", "topic_id", *_VOLUME, "authors"], weekly_counts(in_weeks)
+        )
+    )
+
+
+def _name_weeks(connection: Connection, touched: Iterable[int]) -> None:
+    connection.execute(
+        upsert(connection, weeks).on_conflict_do_nothing(),
+        [
+            {"week": week, "iso_week": iso_week(week), "week_start": week_start(week), "week_end": week_end(week)}
+            for week in touched
+        ],
+    )
+
+
+def daily_counts(where: ColumnElement[bool]) -> CompoundSelect[Any]:
+    """Count the linked mentions that ``where`` chooses, in the columns of ``daily_volume``."""
+    return _counts(where, mention_organizations.c.day)
+
+
+def weekly_counts(where: ColumnElement[bool]) -> CompoundSelect[Any]:
+    """Count the linked mentions that ``where`` chooses, in the columns of ``weekly_volume``."""
+    week = (mention_organizations.c.day + literal(3 + 7 * _FAR_WEEKS)) // literal(7) - literal(_FAR_WEEKS)
+    return _counts(where, week, func.count(distinct(mentions.c.author_id)).label("authors"))
+
+
+def _counts(where: ColumnElement[bool], period: ColumnElement[int], *more: Any) -> CompoundSelect[Any]:
+    links = mention_organizations
+    tagged = (
+        select(links.c.mention_id, mention_topics.c.topic_id)
+        .join(mention_topics, mention_topics.c.mention_id == links.c.mention_id)
+        .where(where)
+        .distinct()
+        .subquery()
+    )
+    every_topic = tagged.c.topic_id
+    untagged = (
+        ~select(mention_topics.c.mention_id).where(mention_topics.c.mention_id == links.c.mention_id).exists()
+    )
+
+    def grouped(topic: Any, *conditions: ColumnElement[bool], by_topic: bool = False) -> Select[Any]:
+        source = links.join(mentions, mentions.c.id == links.c.mention_id).outerjoin(
+            mention_metrics, mention_metrics.c.mention_id == links.c.mention_id
+        )
+        if by_topic:
+            source = source.join(tagged, tagged.c.mention_id == links.c.mention_id)
+        return (
+            select(links.c.organization_id, period, mentions.c.channel_id, topic, *_volume(), *more)
+            .select_from(source)
+            .where(where, links.c.own.is_(False), *conditions)
+            .group_by(links.c.organization_id, period, mentions.c.channel_id, *([every_topic] if by_topic else []))
+        )
+
+    return union_all(
+        grouped(_pseudo_topic(ALL)),
+        grouped(_pseudo_topic(UNTAGGED), untagged),
+        grouped(every_topic, by_topic=True),
+    )
+
+
+def _volume() -> list[Any]:
+    def tone(value: Sentiment) -> ColumnElement[int]:
+        return func.coalesce(func.sum(case((mentions.c.sentiment == value.value, 1), else_=0)), 0)
+
+    figures = [func.coalesce(mention_metrics.c[name], 0) for name in ("likes", "replies", "shares")]
+    return [
+        func.count(),
+        tone(Sentiment.NEGATIVE),
+        tone(Sentiment.NEUTRAL),
+        tone(Sentiment.POSITIVE),
+        func.sum(case((mentions.c.sentiment.is_(None), 1), else_=0)),
+        func.sum(figures[0] + figures[1] + figures[2]),
+    ]
+
+
+def _pseudo_topic(slug: str) -> Any:
+    return select(topics.c.id).where(topics.c.slug == slug).scalar_subquery()

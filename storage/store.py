@@ -1,0 +1,317 @@
+"""MentionStore: the contract of the store in prose, and its face in code.
+
+The store owes its callers this:
+
+- A page is saved in one transaction: mentions, topics, metrics, the stream's cursor and coverage, the days to
+  be counted again, and the run's counts so far. A process may be killed at any moment: what was saved is
+  whole, what was not is read again from the kept cursor. Saving a page twice is saving it once.
+- Mentions are unique by channel and external id. What a second copy means is told in
+  :mod:`storage.decide`; a copy that says nothing new costs no write.
+- The rollup is derived: :meth:`MentionStore.roll_up` counts the days that changed, and
+  :meth:`MentionStore.rebuild_rollups` everything, with the same result.
+- SQLite and PostgreSQL behave alike, to the order of rows. Several processes may write at once.
+- What the database refuses (unreachable, full, read-only, damaged, of another version) is a ``StoreError``
+  that names the fix; it never holds a password. Anything else that goes wrong is a bug and looks like one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlalchemy import insert, select, update
+
+from listener.clock import Clock, SystemClock
+from listener.coverage import Spans
+from listener.mention import Mention
+from listener.usage import Usage
+from storage import leasing, registry, rolling
+from storage.bulk import batches
+from storage.opening import Database, connect, ready
+from storage.records import (
+    CoverageDay,
+    LastRun,
+    PageCounts,
+    Record,
+    StreamState,
+    StreamStatus,
+    text_fingerprint,
+)
+from storage.schema import mentions, runs, streams
+from storage.writing import Target, mark_checked, save_mentions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from listener.settings import OrganizationSettings
+    from listener.signals.analysis import Signals
+    from listener.signals.topics import Taxonomy
+
+__all__ = [
+    "CoverageDay",
+    "LastRun",
+    "MentionStore",
+    "PageCounts",
+    "Record",
+    "StreamState",
+    "StreamStatus",
+    "text_fingerprint",
+]
+
+
+class MentionStore:
+    """The mentions and all that is known of them, in one database. Safe to share between threads.
+
+    Every method may raise ``StoreError``.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock | None = None) -> None:
+        self.database = database
+        self._clock = clock or SystemClock()
+        self._topic_ids: dict[str, int] = {}
+
+    @classmethod
+    def open(cls, url: str, *, clock: Clock | None = None, read_only: bool = False) -> MentionStore:
+        """Open the store at ``url``; an empty database gets its tables (unless ``read_only``).
+
+        Raises ``StoreError`` where it cannot be reached or read, or where its schema is older (the message
+        names ``listener db upgrade``) or newer than this program; ``ConfigError`` for a URL that is none.
+        """
+        database = connect(url, read_only=read_only)
+        try:
+            ready(database, read_only=read_only)
+        except BaseException:
+            database.close()
+            raise
+        return cls(database, clock=clock)
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self.database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def declare(self, organizations: Sequence[OrganizationSettings], taxonomy: Taxonomy) -> None:
+        """Make the store know these organizations, their channels, and these topics; twice is once.
+
+        What is no longer declared stays, as its history does. Where an organization's time zone changed, its
+        mentions move to the days of the new one.
+        """
+        with self.database.read() as connection:
+            rows = registry.declared(connection, organizations, taxonomy)
+        if any(rows.values()):
+            with self.database.write() as connection:
+                registry.write_declared(connection, rows)
+
+    def stream(
+        self, *, organization: str, channel: str, kind: str, query: str, options: Mapping[str, Any], key: str
+    ) -> StreamState:
+        """Return where a stream stands; it is made on first sight. ``key`` changes with what is asked."""
+        with self.database.read() as connection:
+            found = registry.find_stream(connection, organization, channel, key)
+        if found:
+            return found
+        with self.database.write() as connection:
+            registry.make_stream(
+                connection,
+                organization=organization,
+                channel=channel,
+                kind=kind,
+                query=query,
+                options=options,
+                key=key,
+                now=self._clock.now(),
+            )
+            made = registry.find_stream(connection, organization, channel, key)
+        if made is None:
+            raise LookupError(f"the stream {key} of {organization} vanished while it was made")
+        return made
+
+    def find_stream(self, *, organization: str, channel: str, key: str) -> StreamState | None:
+        """Return where a stream stands, or None for one that was never read; nothing is made."""
+        with self.database.read() as connection:
+            return registry.find_stream(connection, organization, channel, key)
+
+    def begin_run(self, stream_id: int, *, since: datetime | None, until: datetime | None) -> int:
+        """Record that a pull of the stream begins, for this window; return the run's id."""
+        values = {"stream_id": stream_id, "started_at": self._clock.now(), "since": since, "until": until}
+        with self.database.write() as connection:
+            return int(connection.execute(insert(runs).values(values).returning(runs.c.id)).scalar_one())
+
+    def known(self, channel: str, external_ids: Sequence[str]) -> dict[str, str]:
+        """Return the text fingerprints of those mentions that are stored, by external id."""
+        found: dict[str, str] = {}
+        with self.database.read() as connection:
+            channel_id = registry.channel_id(connection, channel)
+            for some in batches(external_ids):
+                query = select(mentions.c.external_id, mentions.c.text_fingerprint).where(
+                    mentions.c.channel_id == channel_id, mentions.c.external_id.in_(some)
+                )
+                found.update((external_id, digest) for external_id, digest in connection.execute(query))
+        return found
+
+    def save_page(
+        self,
+        *,
+        stream_id: int,
+        run_id: int,
+        records: Sequence[Record],
+        cursor: Mapping[str, Any],
+        usage: Usage,
+        coverage: Spans | None = None,
+        coverage_days: Sequence[CoverageDay] = (),
+        skipped: int = 0,
+    ) -> PageCounts:
+        """Save a page in one transaction, and return what became of its mentions.
+
+        ``cursor`` is kept with the data; ``coverage`` (None: as it was) and ``coverage_days`` replace what
+        was known of the stream and those days; ``usage`` is what the run took so far, this page included.
+        """
+        now = self._clock.now()
+        topic_ids = self._topics(records)
+        with self.database.write() as connection:
+            channel_id, organization_id, newest = registry.stream_owner(connection, stream_id)
+            target = Target(channel_id=channel_id, organization_id=organization_id, topic_ids=topic_ids, now=now)
+            counts = save_mentions(connection, target, records)
+            seen = [record.mention.published_at for record in records]
+            registry.keep_place(
+                connection,
+                stream_id,
+                cursor=cursor,
+                newest=max([*seen, *([newest] if newest else [])], default=None),
+                coverage=coverage,
+                days=coverage_days,
+            )
+            registry.count_page(
+                connection, run_id, fetched=len(records), counts=counts, skipped=skipped, usage=usage
+            )
+        return counts
+
+    def _topics(self, records: Sequence[Record]) -> Mapping[str, int]:
+        slugs = {hit.slug for record in records if record.signals for hit in record.signals.topics}
+        if not slugs <= self._topic_ids.keys():
+            with self.database.read() as connection:
+                self._topic_ids = registry.topic_ids(connection)
+            if unknown := slugs - self._topic_ids.keys():
+                raise LookupError(f"topics that were not declared to the store: {', '.join(sorted(unknown))}")
+        return self._topic_ids
+
+    def finish_run(
+        self,
+        run_id: int,
+        *,
+        outcome: str,
+        usage: Usage,
+        error: str | None = None,
+        failures: int = 0,
+        paused_until: datetime | None = None,
+    ) -> None:
+        """Record how a run ended, and with it the stream's failures in a row and until when it pauses.
+
+        ``outcome`` is one of :class:`storage.schema.Outcome`, ``usage`` what the whole run took.
+        """
+        with self.database.write() as connection:
+            registry.end_run(connection, run_id, outcome, usage, error, self._clock.now())
+            of_run = select(runs.c.stream_id).where(runs.c.id == run_id).scalar_subquery()
+            connection.execute(
+                update(streams).where(streams.c.id == of_run).values(failures=failures, paused_until=paused_until)
+            )
+
+    def usage_since(self, channel: str, since: datetime) -> Usage:
+        """Return what this channel's runs took that began at ``since`` or later, killed ones included."""
+        with self.database.read() as connection:
+            return registry.used_since(connection, channel, since)
+
+    def roll_up(self, *, chunk_days: int = 31, progress: Callable[[int], None] | None = None) -> int:
+        """Count the days again that changed, ``chunk_days`` at a time, each chunk in one transaction.
+
+        ``progress`` is called after each chunk with the days counted so far. Returns the number of days (a
+        day counts once for each organization).
+        """
+        return rolling.roll_up(self.database, chunk_days=chunk_days, progress=progress)
+
+    def rebuild_rollups(self, *, progress: Callable[[int], None] | None = None) -> int:
+        """Count every day again; the result is that of :meth:`roll_up`. Readers see numbers all the while."""
+        rolling.mark_everything(self.database)
+        return self.roll_up(chunk_days=rolling.REBUILD_CHUNK_DAYS, progress=progress)
+
+    def due_for_recheck(
+        self, channel: str, *, published_since: datetime, checked_before: datetime, limit: int
+    ) -> list[str]:
+        """Return external ids that are worth looking up again, the longest unchecked first; no tombstones."""
+        with self.database.read() as connection:
+            query = (
+                select(mentions.c.external_id)
+                .where(
+                    mentions.c.channel_id == registry.channel_id(connection, channel),
+                    mentions.c.published_at >= published_since,
+                    mentions.c.checked_at < checked_before,
+                    mentions.c.removed_at.is_(None),
+                )
+                .order_by(mentions.c.checked_at, mentions.c.external_id)
+                .limit(limit)
+            )
+            return list(connection.execute(query).scalars())
+
+    def save_recheck(self, channel: str, mentions: Sequence[tuple[Mention, Signals | None]]) -> PageCounts:
+        """Save what a re-check found, for every organization that has the mentions, in one transaction.
+
+        A mention that the store does not have counts as unchanged and is not added. Signals are None where
+        the text is what the store has.
+        """
+        records = [Record(mention=one, pseudonym=None, own=False, day=0, signals=heard) for one, heard in mentions]
+        topic_ids = self._topics(records)
+        now = self._clock.now()
+        with self.database.write() as connection:
+            channel_id = registry.channel_id(connection, channel)
+            if channel_id is None:
+                return PageCounts(unchanged=len(records))
+            target = Target(channel_id=channel_id, organization_id=None, topic_ids=topic_ids, now=now)
+            counts = save_mentions(connection, target, records)
+            mark_checked(connection, channel_id, [one.external_id for one, _ in mentions], now)
+        return counts
+
+    def acquire_lease(self, name: str, owner: str, ttl: timedelta) -> int | None:
+        """Take or renew the lease ``name`` for ``ttl``; return its fence, or None where another holds it.
+
+        The fence grows each time the lease changes hands or lapses, and stays while it is renewed in time.
+        """
+        with self.database.write() as connection:
+            return leasing.acquire(connection, name, owner, now=self._clock.now(), ttl=ttl)
+
+    def release_lease(self, name: str, owner: str) -> None:
+        """Let the lease go, if ``owner`` holds it."""
+        with self.database.write() as connection:
+            leasing.release(connection, name, owner, now=self._clock.now())
+
+    def lease_owner(self, name: str) -> str | None:
+        """Return who holds the lease now, or None where nobody does."""
+        with self.database.read() as connection:
+            return leasing.owner(connection, name, now=self._clock.now())
+
+    def status(self) -> list[StreamStatus]:
+        """Return every stream, by organization and channel, with its last run."""
+        with self.database.read() as connection:
+            return registry.statuses(connection)
+
+    def query(self, *, sort: str = "-published_at", limit: int | None = None, **filters: Any) -> pd.DataFrame:
+        """Return the mentions that match as a DataFrame, one row a mention and organization.
+
+        ``filters`` are the fields of :class:`storage.queries.Filters`::
+
+            store.query(organizations="st-elsewhere", topics=["parking", "noise-comfort"], weeks="2026-W46")
+
+        Moments are ``datetime64[us, UTC]``, counts ``Int64``, words ``string``; what is not known is missing.
+        Raises ``ConfigError`` for a filter, a value or a sort key that does not exist.
+        """
+        from storage.frames import frame
+
+        return frame(self, sort=sort, limit=limit, **filters)

@@ -1,0 +1,359 @@
+"""Saves a page: one select tells what is stored, one decision a mention, then only what changed is written.
+
+Writers of one channel take turns (SQLite has one writer anyway; PostgreSQL by an advisory lock of the
+transaction), so that nothing changes between the look and the write, and no two of them can deadlock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, delete, insert, literal, select, text, update
+
+from listener.mention import Metrics, Source
+from storage.bulk import batches, insert_rows, reserve_ids
+from storage.decide import Decision, Fate, Stored, decide, language_of, last_of_each
+from storage.records import PageCounts, Record, text_fingerprint
+from storage.schema import authors, dirty_days, mention_metrics, mention_organizations, mention_topics, mentions
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_CHANNEL_LOCK = 7_041_777
+"""The first key of the advisory locks that make writers of one channel take turns; the second is its id."""
+
+_METRICS = tuple(metric.name for metric in fields(Metrics))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Where a page belongs, and when. Without an organization nothing new is stored (a re-check)."""
+
+    channel_id: int
+    organization_id: int | None
+    topic_ids: Mapping[str, int]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """One mention of the page: its record, what is to be done, and the row that it has or gets."""
+
+    record: Record
+    decision: Decision
+    id: int
+    linked: bool
+    own: bool
+
+
+def take_turn(connection: Connection, channel_id: int) -> None:
+    """Wait until no other transaction writes mentions of this channel."""
+    if connection.dialect.name == "postgresql":
+        lock = text("SELECT pg_advisory_xact_lock(:room, :channel)")
+        connection.execute(lock, {"room": _CHANNEL_LOCK, "channel": channel_id})
+
+
+def save_mentions(connection: Connection, target: Target, records: Sequence[Record]) -> PageCounts:
+    """Store the records inside the transaction of ``connection``, and mark the days that they change.
+
+    Copies of one mention within ``records`` count as unchanged.
+    """
+    take_turn(connection, target.channel_id)
+    once = last_of_each(records)
+    cases = _decide_all(connection, target, once)
+    new = [case for case in cases if case.decision.fate is Fate.NEW]
+    old = [case for case in cases if case.decision.fate is not Fate.NEW]
+    author_ids = _author_ids(connection, target.channel_id, [case for case in cases if _names_author(case)])
+    _insert_mentions(connection, target, new, author_ids)
+    _update_mentions(connection, target, old, author_ids)
+    _write_metrics(connection, target, cases)
+    _write_topics(connection, target, cases)
+    relinked = _write_links(connection, target, cases)
+    changed = {case.id for case in cases if case.decision.changes} | relinked
+    _mark_days(connection, changed)
+    return PageCounts(len(new), len(changed) - len(new), len(records) - len(changed))
+
+
+def _decide_all(connection: Connection, target: Target, records: Sequence[Record]) -> list[_Case]:
+    stored, links = _look_up(connection, target, [record.mention.external_id for record in records])
+    if target.organization_id is None:
+        records = [record for record in records if record.mention.external_id in stored]
+    decided = [(record, decide(record, stored.get(record.mention.external_id))) for record in records]
+    new_ids = iter(reserve_ids(connection, mentions, sum(decision.fate is Fate.NEW for _, decision in decided)))
+    cases = []
+    for record, decision in decided:
+        known = stored.get(record.mention.external_id)
+        row = known.id if known else next(new_ids)
+        cases.append(
+            _Case(
+                record=record,
+                decision=decision,
+                id=row,
+                linked=row in links,
+                own=links.get(row, False),
+            )
+        )
+    return cases
+
+
+def _look_up(
+    connection: Connection, target: Target, external_ids: Sequence[str]
+) -> tuple[dict[str, Stored], dict[int, bool]]:
+    joined = mentions.outerjoin(mention_metrics, mention_metrics.c.mention_id == mentions.c.id).outerjoin(
+        mention_organizations,
+        (mention_organizations.c.mention_id == mentions.c.id)
+        & (mention_organizations.c.organization_id == target.organization_id),
+    )
+    query = select(
+        mentions.c.external_id,
+        mentions.c.id,
+        mentions.c.text_fingerprint,
+        mentions.c.edited_at,
+        mentions.c.removed_at,
+        mentions.c.language,
+        mention_metrics.c.mention_id,
+        *(mention_metrics.c[name] for name in _METRICS),
+        mention_organizations.c.own,
+    ).select_from(joined)
+    stored: dict[str, Stored] = {}
+    links: dict[int, bool] = {}
+    for some in batches(external_ids):
+        chosen = query.where(mentions.c.channel_id == target.channel_id, mentions.c.external_id.in_(some))
+        for external_id, row, digest, edited, removed, language, measured, *figures, own in connection.execute(
+            chosen
+        ):
+            stored[external_id] = Stored(
+                id=row,
+                text_fingerprint=digest,
+                edited_at=edited,
+                removed_at=removed,
+                language=language,
+                metrics=None if measured is None else Metrics(**dict(zip(_METRICS, figures, strict=True))),
+            )
+            if own is not None:
+                links[row] = own
+    return stored, links
+
+
+def _names_author(case: _Case) -> bool:
+    arrives = case.decision.fate in (Fate.NEW, Fate.RESTORED)
+    return arrives and case.record.pseudonym is not None and case.record.mention.removed_at is None
+
+
+def _author_ids(connection: Connection, channel_id: int, cases: Iterable[_Case]) -> dict[str, int]:
+    names = sorted({case.record.pseudonym for case in cases if case.record.pseudonym is not None})
+    found: dict[str, int] = {}
+    for some in batches(names):
+        query = select(authors.c.pseudonym, authors.c.id).where(
+            authors.c.channel_id == channel_id, authors.c.pseudonym.in_(some)
+        )
+        found.update((name, row) for name, row in connection.execute(query))
+    missing = [name for name in names if name not in found]
+    made = dict(zip(missing, reserve_ids(connection, authors, len(missing)), strict=True))
+    insert_rows(
+        connection,
+        authors,
+        [{"id": row, "channel_id": channel_id, "pseudonym": name} for name, row in made.items()],
+    )
+    return found | made
+
+
+def _insert_mentions(
+    connection: Connection, target: Target, cases: Iterable[_Case], author_ids: Mapping[str, int]
+) -> None:
+    insert_rows(
+        connection,
+        mentions,
+        [
+            {
+                "id": case.id,
+                "channel_id": target.channel_id,
+                "external_id": case.record.mention.external_id,
+                "kind": case.record.mention.kind.value,
+                "published_at": case.record.mention.published_at,
+                "first_seen_at": target.now,
+                "checked_at": target.now,
+                **_words(case, author_ids),
+                **_heard(case.record),
+                **_marks(target, case),
+            }
+            for case in cases
+        ],
+    )
+
+
+def _update_mentions(
+    connection: Connection, target: Target, cases: Sequence[_Case], author_ids: Mapping[str, int]
+) -> None:
+    by_fate: dict[Fate, list[dict[str, Any]]] = {}
+    for case in cases:
+        fate = case.decision.fate
+        values: dict[str, Any] = {}
+        if fate is Fate.REMOVED:
+            values = {
+                "text": "",
+                "text_fingerprint": "",
+                "permalink": None,
+                "author_id": None,
+                "removed_at": case.record.mention.removed_at,
+                "changed_at": target.now,
+            }
+        elif fate is Fate.MARKED:
+            values = _marks(target, case)
+        elif fate in (Fate.EDITED, Fate.RESTORED):
+            values = _words(case, author_ids) | _marks(target, case)
+            if fate is Fate.EDITED:
+                del values["author_id"]
+            if case.record.signals is not None:
+                values |= _heard(case.record)
+        if values:
+            by_fate.setdefault(fate, []).append({"row": case.id, **values})
+    for rows in by_fate.values():
+        for alike in _same_keys(rows):
+            connection.execute(update(mentions).where(mentions.c.id == bindparam("row")), alike)
+
+
+def _same_keys(rows: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        alike.setdefault(tuple(row), []).append(row)
+    return alike.values()
+
+
+def _words(case: _Case, author_ids: Mapping[str, int]) -> dict[str, Any]:
+    mention = case.record.mention
+    gone = mention.removed_at is not None
+    return {
+        "text": "" if gone else mention.text,
+        "text_fingerprint": "" if gone else text_fingerprint(mention.text),
+        "permalink": None if gone else mention.permalink,
+        "parent_external_id": mention.parent_external_id,
+        "conversation_id": mention.conversation_id,
+        "author_id": author_ids.get(case.record.pseudonym or "") if _names_author(case) else None,
+    }
+
+
+def _heard(record: Record) -> dict[str, Any]:
+    signals = record.signals
+    return {
+        "purpose": signals.purpose.value if signals and signals.purpose else None,
+        "sentiment": signals.sentiment.value if signals and signals.sentiment else None,
+        "sentiment_score": signals.sentiment_score if signals else None,
+    }
+
+
+def _marks(target: Target, case: _Case) -> dict[str, Any]:
+    mention = case.record.mention
+    return {
+        "edited_at": mention.edited_at,
+        "removed_at": mention.removed_at,
+        "language": language_of(case.record),
+        "changed_at": target.now,
+    }
+
+
+def _write_metrics(connection: Connection, target: Target, cases: Iterable[_Case]) -> None:
+    rows = [
+        {
+            "mention_id": case.id,
+            "observed_at": target.now,
+            **{name: getattr(case.decision.metrics, name) for name in _METRICS},
+        }
+        for case in cases
+        if case.decision.metrics is not None
+    ]
+    for some in batches([row["mention_id"] for row in rows]):
+        connection.execute(delete(mention_metrics).where(mention_metrics.c.mention_id.in_(some)))
+    insert_rows(connection, mention_metrics, rows)
+
+
+def _write_topics(connection: Connection, target: Target, cases: Iterable[_Case]) -> None:
+    heard = [
+        (case, case.record.signals)
+        for case in cases
+        if case.decision.fate in (Fate.NEW, Fate.EDITED, Fate.RESTORED) and case.record.signals is not None
+    ]
+    for some in batches([case.id for case, _ in heard if case.decision.fate is not Fate.NEW]):
+        connection.execute(
+            delete(mention_topics).where(
+                mention_topics.c.mention_id.in_(some), mention_topics.c.source != Source.HUMAN.value
+            )
+        )
+    insert_rows(
+        connection,
+        mention_topics,
+        [
+            {
+                "mention_id": case.id,
+                "topic_id": target.topic_ids[hit.slug],
+                "source": hit.source.value,
+                "score": hit.score,
+                "phrases": list(hit.phrases),
+            }
+            for case, signals in heard
+            for hit in signals.topics
+        ],
+    )
+
+
+def _write_links(connection: Connection, target: Target, cases: Iterable[_Case]) -> set[int]:
+    """Link the mentions to the organization; return those that were stored already and now count for it."""
+    if target.organization_id is None:
+        return set()
+    gone = {case.id for case in cases if case.record.mention.removed_at and case.decision.fate is not Fate.NEW}
+    fresh = [case for case in cases if not case.linked and case.id not in gone]
+    other = [case for case in cases if case.linked and case.own != case.record.own and case.id not in gone]
+    insert_rows(
+        connection,
+        mention_organizations,
+        [
+            {
+                "mention_id": case.id,
+                "organization_id": target.organization_id,
+                "day": case.record.day,
+                "own": case.record.own,
+            }
+            for case in fresh
+        ],
+    )
+    if other:
+        connection.execute(
+            update(mention_organizations)
+            .where(
+                mention_organizations.c.mention_id == bindparam("row"),
+                mention_organizations.c.organization_id == target.organization_id,
+            )
+            .values(own=bindparam("theirs")),
+            [{"row": case.id, "theirs": case.record.own} for case in other],
+        )
+    return {case.id for case in (*fresh, *other)}
+
+
+def _mark_days(connection: Connection, changed: Iterable[int]) -> None:
+    """Mark the days of these mentions, for every organization that has them, to be counted again."""
+    days: set[tuple[int, int]] = set()
+    for some in batches(sorted(changed)):
+        query = (
+            select(mention_organizations.c.organization_id, mention_organizations.c.day)
+            .where(mention_organizations.c.mention_id.in_(some))
+            .distinct()
+        )
+        days.update((organization, day) for organization, day in connection.execute(query))
+    if days:
+        connection.execute(
+            insert(dirty_days),
+            [{"organization_id": organization, "day": day} for organization, day in sorted(days)],
+        )
+
+
+def mark_checked(connection: Connection, channel_id: int, external_ids: Sequence[str], now: datetime) -> None:
+    """Remember when these mentions were last looked up on the platform."""
+    for some in batches(external_ids):
+        connection.execute(
+            update(mentions)
+            .where(mentions.c.channel_id == channel_id, mentions.c.external_id.in_(some))
+            .values(checked_at=literal(now, mentions.c.checked_at.type))
+        )
