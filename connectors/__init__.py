@@ -34,18 +34,24 @@ def discover() -> dict[str, type[Connector]]:
     return dict(sorted(found.items()))
 
 
-def connector_class(channel: str) -> type[Connector]:
-    """Return the connector of ``channel``; raises ``ConfigError`` with the nearest known channel."""
+def connector_class(channel: str, *, where: str = "") -> type[Connector]:
+    """Return the connector of ``channel``; raises ``ConfigError`` with the nearest known channel.
+
+    ``where`` says what names the channel (a file and a key), for the error.
+    """
     known = discover()
     if channel not in known:
-        raise ConfigError(f"unknown channel {channel!r}{nearest(channel, known)} (there are: {', '.join(known)})")
+        raise ConfigError(
+            f"{where}{': ' if where else ''}unknown channel {channel!r}{nearest(channel, known)} "
+            f"(there are: {', '.join(known)})"
+        )
     return known[channel]
 
 
 def connector_settings(settings: Settings, channel: str) -> ConnectorSettings:
     """Return ``[connectors.<channel>]``, validated by its connector; raises ``ConfigError``."""
     return parse(
-        connector_class(channel).settings_model,
+        connector_class(channel, where=f"{settings.origin}: connectors").settings_model,
         settings.connectors.get(channel, {}),
         origin=settings.origin,
         prefix=f"connectors.{channel}.",
@@ -68,7 +74,7 @@ def connect(settings: Settings, channel: str, *, clock: Clock) -> Connector:
 def stream_spec(settings: Settings, organization: OrganizationSettings, stream: StreamSettings) -> StreamSpec:
     """Return one configured stream as its connector takes it; raises ``ConfigError``."""
     where = f"the {stream.channel} stream of {organization.slug}"
-    kind = connector_class(stream.channel)
+    kind = connector_class(stream.channel, where=f"{settings.origin}: a stream of {organization.slug}")
     if stream.kind not in kind.kinds:
         raise ConfigError(
             f"{settings.origin}: {where} has kind {stream.kind!r}{nearest(stream.kind, kind.kinds)} "
@@ -92,10 +98,10 @@ def validate(settings: Settings) -> None:
         connector_settings(settings, channel)
     for organization in settings.organizations:
         for channel in organization.own_accounts:
-            connector_class(channel)
+            connector_class(channel, where=f"{settings.origin}: own_accounts of {organization.slug}")
         for stream in organization.streams:
-            connector_settings(settings, stream.channel)
             stream_spec(settings, organization, stream)
+            connector_settings(settings, stream.channel)
 
 
 def streams(settings: Settings) -> list[tuple[StreamSpec, StreamSettings]]:

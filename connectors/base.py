@@ -202,7 +202,9 @@ class Connector(Protocol):
         ...
 
 
-_REPLACED = dict.fromkeys((*range(9), 11, 12, *range(14, 32), 127)) | dict.fromkeys(range(55296, 57344), "�")
+_REPLACED = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160))) | dict.fromkeys(
+    range(55296, 57344), "�"
+)
 
 
 def clean_text(text: str, *, unescape: bool = False) -> str:

@@ -36,7 +36,7 @@ _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 def parse_duration(value: object) -> object:
     """Turn ``"15m"`` (s, m, h or d) into a timedelta; anything else is left to pydantic to refuse."""
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", value)):
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d{1,9})\s*([smhd])\s*", value)):
         return timedelta(**{_UNITS[match[2]]: int(match[1])})
     if isinstance(value, timedelta):
         return value
@@ -189,6 +189,11 @@ class Settings(Section):
         return url
 
     @property
+    def topics_file(self) -> Path | None:
+        """The taxonomy file that was asked for, or None for the shipped one."""
+        return self.folder / self.topics.file if self.topics.file else None
+
+    @property
     def author_secret(self) -> SecretStr | None:
         """The key that authors' pseudonyms are made with (``LISTENER_AUTHOR_KEY``).
 
@@ -207,15 +212,18 @@ class Settings(Section):
     def secret(self, name: str) -> SecretStr | None:
         """Return the secret ``name``, or what the file named by ``name + "_FILE"`` holds, or None.
 
-        Raises ``ConfigError`` where that file cannot be read.
+        Raises ``ConfigError`` where that file cannot be read or is empty.
         """
         if value := self.environment.get(name):
             return SecretStr(value)
         if filename := self.environment.get(f"{name}_FILE"):
             try:
-                return SecretStr(Path(filename).read_text(encoding="utf-8").strip())
+                value = Path(filename).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
                 raise ConfigError(f"{name}_FILE names {filename}, which cannot be read: {error}") from error
+            if not value:
+                raise ConfigError(f"{name}_FILE names {filename}, which is empty: write the secret into it")
+            return SecretStr(value)
         return None
 
     def organization(self, slug: str) -> OrganizationSettings:
@@ -240,7 +248,8 @@ def load(path: Path, *, env_file: Path | None = None, environ: Mapping[str, str]
     beside the configuration, if there is one). Raises ``ConfigError`` naming file, key, value and fix.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Editors on Windows put a byte order mark in front, which TOML does not allow.
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigError(f"no configuration at {path}: run `listener init` or name one with --config") from error
     except (OSError, UnicodeDecodeError) as error:
@@ -290,6 +299,9 @@ def _explain(model: type[BaseModel], problem: Any, prefix: str) -> str:
     if problem["type"] == "missing":
         return f"{key} is missing"
     message = problem["msg"].removeprefix("Value error, ")
+    # Whoever writes TOML knows lists and tables, not Python's words for them.
+    message = message.replace("a valid tuple", "a list").replace("a valid dictionary", "a table")
+    message = re.sub(r" or instance of \w+$", "", message)
     return f"{key} = {problem['input']!r}: {message[:1].lower()}{message[1:]}"
 
 
