@@ -22,9 +22,11 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections import defaultdict
+from typing import NamedTuple
 
 _ALTERNATIVES = re.compile(r"\(([^()]*)\)")
+_BEGINNING = re.compile(r"\*| \.\.\.")
 _MAX_VARIANTS = 400
 _MIN_STEM = 3
 _GAP_WORD = "..."
@@ -37,8 +39,7 @@ class PhraseError(ValueError):
     """A phrase is not written in the phrase language; the message says how to mend it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(NamedTuple):
     """One way to write a phrase, ready to match in a normalised text.
 
     ``literal`` must stand in the text as it is, beginning at the beginning of a word. After it the word ends,
@@ -49,16 +50,6 @@ class Pattern:
     literal: str
     open_end: bool = False
     rest: re.Pattern[str] | None = None
-
-    def end(self, text: str, start: int) -> int | None:
-        """Return where the match ends that begins at ``start``, or None; the literal is known to stand there."""
-        if self.rest is not None:
-            match = self.rest.match(text, start)
-            return match.end() if match else None
-        end = start + len(self.literal)
-        if self.open_end or end == len(text) or not (is_word(text[end]) and is_word(self.literal[-1])):
-            return end
-        return None
 
 
 def is_word(character: str) -> bool:
@@ -80,9 +71,20 @@ def normalize(text: str) -> str:
 
 def compile_phrase(phrase: str) -> tuple[Pattern, ...]:
     """Return every way to write ``phrase``; raises ``PhraseError`` where it is not in the phrase language."""
-    variants = _expand(normalize(phrase))
-    bare = [variant.replace("'", "") for variant in variants]
-    return tuple(_compile(variant) for variant in dict.fromkeys([*variants, *bare]))
+    written = _expand(normalize(phrase))
+    patterns: list[Pattern] = []
+    expressions: defaultdict[str, list[str]] = defaultdict(list)
+    for variant in dict.fromkeys([*written, *(variant.replace("'", "") for variant in written)]):
+        words = variant.split()
+        _check(words)
+        body = variant.removesuffix("*")
+        if "*" in body or _GAP_WORD in words:
+            expressions[_BEGINNING.split(variant, maxsplit=1)[0]].append(_expression(words))
+        else:
+            patterns.append(Pattern(body, open_end=body != variant or not is_word(body[-1])))
+    # Variants that begin alike become one expression: each is tried wherever the beginning stands.
+    patterns += [Pattern(literal, rest=re.compile("|".join(rest))) for literal, rest in expressions.items()]
+    return tuple(patterns)
 
 
 def _expand(phrase: str) -> list[str]:
@@ -96,16 +98,6 @@ def _expand(phrase: str) -> list[str]:
     if count > _MAX_VARIANTS:
         raise PhraseError(f"has {count} variants, more than {_MAX_VARIANTS}: write it as several phrases")
     return [" ".join("".join(parts).split()) for parts in itertools.product(*choices)]
-
-
-def _compile(variant: str) -> Pattern:
-    words = variant.split()
-    _check(words)
-    body = variant.removesuffix("*")
-    if "*" not in body and _GAP_WORD not in words:
-        return Pattern(body, open_end=variant.endswith("*"))
-    literal = re.split(r"\*| \.\.\.", variant, maxsplit=1)[0]
-    return Pattern(literal, rest=re.compile(_expression(words)))
 
 
 def _check(words: list[str]) -> None:

@@ -12,17 +12,18 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self, get_args
 
-from ahocorasick_rs import AhoCorasick
+from ahocorasick_rs import AhoCorasick, Implementation
 from pydantic import AfterValidator, Field, field_validator
 
 from listener.errors import ConfigError
 from listener.mention import Source
 from listener.resources import config_file
 from listener.settings import Section, parse
-from listener.signals.phrases import Pattern, PhraseError, compile_phrase, is_word, normalize
+from listener.signals.phrases import PhraseError, compile_phrase, is_word, normalize
 
 ALL = "all"
 UNTAGGED = "(untagged)"
@@ -171,11 +172,15 @@ class Taxonomy:
 
 
 class _Rule(NamedTuple):
-    """Where a pattern comes from: the phrase at ``phrase`` of the topic at ``topic``, or one that excludes."""
+    """What a pattern says where it matches: the phrase with this number, or that a topic's matches are void.
 
-    topic: int
+    ``open_end`` and ``rest`` are the pattern's (:class:`~listener.signals.phrases.Pattern`).
+    """
+
+    open_end: bool
+    rest: re.Pattern[str] | None
     phrase: int
-    pattern: Pattern
+    topic: int
     excludes: bool
 
 
@@ -188,47 +193,51 @@ class TopicMatcher:
     """
 
     def __init__(self, taxonomy: Taxonomy) -> None:
-        self._topics = taxonomy.topics
+        self._topics = sorted(taxonomy.topics, key=lambda topic: topic.slug)
+        self._phrases: list[str] = []
+        self._topic_of: list[int] = []
         rules: defaultdict[str, list[_Rule]] = defaultdict(list)
-        for number, topic in enumerate(taxonomy.topics):
+        for number, topic in enumerate(self._topics):
             for excludes, phrases in ((False, topic.phrases), (True, topic.exclude)):
-                for index, phrase in enumerate(phrases):
+                for phrase in phrases:
                     for pattern in compile_phrase(phrase):
-                        rules[pattern.literal].append(_Rule(number, index, pattern, excludes))
+                        rule = _Rule(pattern.open_end, pattern.rest, len(self._phrases), number, excludes)
+                        rules[pattern.literal].append(rule)
+                    self._phrases.append(phrase)
+                    self._topic_of.append(number)
         self._rules = list(rules.values())
         self._starts_word = [is_word(literal[0]) for literal in rules]
-        self._automaton = AhoCorasick(rules)
+        self._automaton = AhoCorasick(rules, implementation=Implementation.DFA)
 
     def match(self, text: str) -> tuple[TopicHit, ...]:
         """Return the topics of ``text`` sorted by slug, each with its phrases in the taxonomy's order."""
         text = normalize(text)
-        spans: defaultdict[int, defaultdict[int, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
-        excluded: defaultdict[int, bytearray] = defaultdict(lambda: bytearray(len(text)))
-        for literal, start, _ in self._automaton.find_matches_as_indexes(text, overlapping=True):
+        found: dict[int, list[tuple[int, int]]] = {}
+        void: dict[int, bytearray] = {}
+        for literal, start, stop in self._automaton.find_matches_as_indexes(text, overlapping=True):
             if start and self._starts_word[literal] and is_word(text[start - 1]):
                 continue
-            for topic, phrase, pattern, excludes in self._rules[literal]:
-                end = pattern.end(text, start)
-                if end is None:
+            word_ends = stop == len(text) or not is_word(text[stop])
+            for open_end, rest, phrase, topic, excludes in self._rules[literal]:
+                if rest is None:
+                    end = stop if word_ends or open_end else 0
+                else:
+                    match = rest.match(text, start)
+                    end = match.end() if match else 0
+                if not end:
                     continue
                 if excludes:
-                    excluded[topic][start:end] = b"\1" * (end - start)
+                    void.setdefault(topic, bytearray(len(text)))[start:end] = b"\1" * (end - start)
                 else:
-                    spans[topic][phrase].append((start, end))
-        for topic, mask in excluded.items():
-            spans[topic] = _outside(mask, spans[topic])
-        hits = [self._hit(topic, sorted(phrases)) for topic, phrases in spans.items() if phrases]
-        return tuple(sorted(hits, key=lambda hit: hit.slug))
+                    found.setdefault(phrase, []).append((start, end))
+        kept = (phrase for phrase in sorted(found) if not self._is_void(phrase, found[phrase], void))
+        return tuple(
+            TopicHit(
+                self._topics[topic].slug, 1.0, Source.RULE, tuple(self._phrases[phrase] for phrase in phrases)
+            )
+            for topic, phrases in groupby(kept, key=self._topic_of.__getitem__)
+        )
 
-    def _hit(self, topic: int, phrases: list[int]) -> TopicHit:
-        found = self._topics[topic]
-        return TopicHit(found.slug, 1.0, Source.RULE, tuple(found.phrases[phrase] for phrase in phrases))
-
-
-def _outside(
-    mask: bytearray, phrases: defaultdict[int, list[tuple[int, int]]]
-) -> defaultdict[int, list[tuple[int, int]]]:
-    kept = {
-        phrase: spans for phrase, spans in phrases.items() if any(1 not in mask[start:end] for start, end in spans)
-    }
-    return defaultdict(list, kept)
+    def _is_void(self, phrase: int, spans: list[tuple[int, int]], void: dict[int, bytearray]) -> bool:
+        mask = void.get(self._topic_of[phrase])
+        return mask is not None and all(1 in mask[start:end] for start, end in spans)
