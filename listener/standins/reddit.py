@@ -6,6 +6,8 @@ import base64
 import re
 import secrets
 import zlib
+from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -95,7 +97,11 @@ class RedditStandin(Standin):
                     metrics=Metrics(likes=number % 50),
                 )
             )
-        return posts
+        threads = Counter(post.conversation_id for post in posts if post.parent_id)
+        return [
+            replace(post, metrics=replace(post.metrics, replies=threads[post.external_id])) if post.title else post
+            for post in posts
+        ]
 
     def respond(self, request: Request) -> Response:
         """Serve a token, or with one what the API has; 401, 404 and 429 as Reddit gives them."""
