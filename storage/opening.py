@@ -128,8 +128,6 @@ def _prepare_reader(connection: DBAPIConnection, _record: object) -> None:
     assert isinstance(connection, sqlite3.Connection)  # noqa: S101 - tells mypy the driver
     # Transactions begin in _begin and nowhere else.
     connection.isolation_level = None
-    # SQLite folds the case of ASCII only; this is what PostgreSQL's upper() gives with an ICU collation.
-    connection.create_function("listener_upper", 1, _upper, deterministic=True)
     connection.execute("PRAGMA foreign_keys = ON")
 
 
@@ -140,10 +138,6 @@ def _prepare(connection: DBAPIConnection, record: object) -> None:
     # With WAL a killed process loses nothing that was committed; a power cut can lose the last commits, cursor
     # and data together, and the next run reads them again.
     connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def _upper(words: str | None) -> str | None:
-    return None if words is None else words.upper()
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
@@ -180,7 +174,7 @@ def revision(connection: Connection) -> str | None:
 
 
 @contextmanager
-def migrating(database: Database) -> Iterator[Connection]:
+def migration_transaction(database: Database) -> Iterator[Connection]:
     """One transaction in which only this process makes or upgrades tables."""
     with database.write() as connection:
         if not database.is_sqlite:
@@ -194,21 +188,8 @@ def ready(database: Database, *, read_only: bool = False) -> None:
         found = revision(connection)
     if found == SCHEMA_VERSION:
         return
-    if found is None:
-        if read_only:
-            raise StoreError(f"the database {database.place}: it is empty; `listener ingest` fills it")
-        from storage.upgrade import migrate
+    from storage.migrating import migrate, wrong_version
 
-        migrate(database)
-        return
-    from storage.upgrade import is_older
-
-    if is_older(found):
-        raise StoreError(
-            f"the database {database.place}: its schema {found} is older than this Listener's "
-            f"{SCHEMA_VERSION}; run `listener db upgrade`"
-        )
-    raise StoreError(
-        f"the database {database.place}: its schema {found} is not known to this Listener (which has "
-        f"{SCHEMA_VERSION}): a newer one wrote it; install that version"
-    )
+    if found is not None or read_only:
+        raise wrong_version(database, found)
+    migrate(database)

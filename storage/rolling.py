@@ -19,7 +19,6 @@ from sqlalchemy import (
     distinct,
     func,
     insert,
-    literal,
     select,
     text,
     union,
@@ -39,6 +38,7 @@ from storage.schema import (
     mention_topics,
     mentions,
     topics,
+    week_of,
     weekly_volume,
     weeks,
 )
@@ -53,9 +53,6 @@ REBUILD_CHUNK_DAYS = 364
 
 _ROLLUP_LOCK = 7_041_776_002
 """The PostgreSQL advisory lock under which one process at a time rolls up."""
-
-_FAR_WEEKS = 1_000_000
-"""Databases divide integers towards zero, weeks are divided downwards: shifted, the two are one."""
 
 _VOLUME = ("mentions", "negative", "neutral", "positive", "unscored", "engagement")
 
@@ -81,10 +78,15 @@ def roll_up(database: Database, *, chunk_days: int, progress: Callable[[int], No
 def mark_everything(database: Database) -> None:
     """Mark every day that has mentions or counts, of every organization, to be counted again."""
     links = mention_organizations
+    thursday = weekly_volume.c.week * 7
+    counted = select(daily_volume.c.day).where(
+        daily_volume.c.organization_id == weekly_volume.c.organization_id,
+        daily_volume.c.day.between(thursday - 3, thursday + 3),
+    )
     everything = union(
         select(links.c.organization_id, links.c.day),
         select(daily_volume.c.organization_id, daily_volume.c.day),
-        select(weekly_volume.c.organization_id, weekly_volume.c.week * 7),
+        select(weekly_volume.c.organization_id, thursday).where(~counted.exists()),
     )
     with database.write() as connection:
         connection.execute(insert(dirty_days).from_select(["organization_id", "day"], everything))
@@ -162,7 +164,7 @@ def daily_counts(where: ColumnElement[bool]) -> CompoundSelect[Any]:
 
 def weekly_counts(where: ColumnElement[bool]) -> CompoundSelect[Any]:
     """Count the linked mentions that ``where`` chooses, in the columns of ``weekly_volume``."""
-    week = (mention_organizations.c.day + literal(3 + 7 * _FAR_WEEKS)) // literal(7) - literal(_FAR_WEEKS)
+    week = week_of(mention_organizations.c.day)
     return _counts(where, week, func.count(distinct(mentions.c.author_id)).label("authors"))
 
 

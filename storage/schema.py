@@ -27,6 +27,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator
@@ -34,6 +35,7 @@ from sqlalchemy.types import TypeDecorator
 from listener.mention import Kind, Purpose, Sentiment, Source
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Dialect
 
 SCHEMA_VERSION = "0001"
@@ -312,3 +314,14 @@ leases = Table(
     Column("fence", BigInteger, nullable=False),
     Column("expires_at", Moment, nullable=False),
 )
+
+
+_FAR_WEEKS = 1_000_000
+
+
+def week_of(day: ColumnElement[int]) -> ColumnElement[int]:
+    """Return the week of a day, in SQL, as :func:`listener.calendar.week_of_day` has it."""
+    # Databases divide integers towards zero, weeks are divided downwards: shifted, the two are one. Written as
+    # constants: PostgreSQL would take two copies of an expression with parameters for two groupings.
+    shift, days, far = (literal_column(str(number), Integer) for number in (3 + 7 * _FAR_WEEKS, 7, _FAR_WEEKS))
+    return (day + shift) // days - far

@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that :mod:`storage.upgrade` hands over, inside its transaction."""
+"""Runs the migrations on the connection that :mod:`storage.migrating` hands over, inside its transaction."""
 
 from __future__ import annotations
 

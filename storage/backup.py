@@ -1,0 +1,70 @@
+"""Copies a database to a file while others go on using it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from listener.errors import StoreError
+from storage.opening import Database, connect
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+def backup(url: str, file: Path, *, pg_dump: str | None = None) -> None:
+    """Copy the database at ``url`` to ``file``, as it is at one moment; the file appears whole or not at all.
+
+    SQLite gives a database that can be used as it is, PostgreSQL an archive for ``pg_restore``. ``pg_dump``
+    names that program; by default it is looked for on the path. Raises ``StoreError`` where the database
+    cannot be read or the file not be written, or where PostgreSQL's ``pg_dump`` is missing.
+    """
+    beside = file.with_name(f".{file.name}.{os.getpid()}.part")
+    database = connect(url, read_only=True)
+    try:
+        if not file.parent.is_dir():
+            raise StoreError(f"cannot write {file}: create the folder {file.parent} first")
+        if database.is_sqlite:
+            _copy_sqlite(database, beside)
+        else:
+            _dump_postgresql(database, beside, pg_dump or shutil.which("pg_dump"))
+        beside.replace(file)
+    except OSError as error:
+        raise StoreError(f"cannot write {file}: {error.strerror}") from error
+    finally:
+        database.close()
+        beside.unlink(missing_ok=True)
+
+
+def _copy_sqlite(database: Database, file: Path) -> None:
+    with database.reading.connect() as connection:
+        source = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+        # Made by Python first: its error says why a file cannot be written, SQLite's does not.
+        file.touch(mode=0o600)
+        with closing(sqlite3.connect(file)) as target:
+            source.backup(target)
+
+
+def _dump_postgresql(database: Database, file: Path, program: str | None) -> None:
+    if program is None:
+        raise StoreError(
+            "pg_dump was not found: install the PostgreSQL client programs, or run pg_dump on the server"
+        )
+    with database.read() as connection:
+        driver = cast("psycopg.Connection[Any]", connection.connection.dbapi_connection)
+        # The driver's own account of where it is connected leaves the password out.
+        where, password = driver.info.dsn, driver.info.password
+    done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
+        [program, "--format=custom", "--no-password", f"--file={file}", f"--dbname={where}"],
+        env={**os.environ, **({"PGPASSWORD": password} if password else {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise StoreError(f"pg_dump failed: {done.stderr.strip().splitlines()[-1:] or done.returncode}")

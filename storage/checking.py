@@ -1,0 +1,85 @@
+"""Looks a database over: is the file sound, is the schema ours, do the counts tell the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Table, except_, select, true
+
+from listener.calendar import week_of_day
+from storage.migrating import wrong_version
+from storage.opening import Database, connect, revision
+from storage.rolling import daily_counts, weekly_counts
+from storage.schema import SCHEMA_VERSION, daily_volume, dirty_days, metadata, organizations, weekly_volume
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def check(url: str) -> list[str]:
+    """Look the database at ``url`` over, whole; return one line for each thing wrong, with its fix.
+
+    Raises ``StoreError`` where it cannot be read, or where its schema is of another version.
+    """
+    database = connect(url, read_only=True)
+    try:
+        with database.read() as connection:
+            found = revision(connection)
+            if found != SCHEMA_VERSION:
+                raise wrong_version(database, found)
+            return [*_unsound(database, connection), *_drifted(connection), *_miscounted(connection)]
+    finally:
+        database.close()
+
+
+def _unsound(database: Database, connection: Connection) -> Iterator[str]:
+    # PostgreSQL looks after its own files and keys.
+    if not database.is_sqlite:
+        return
+    for (finding,) in connection.exec_driver_sql("PRAGMA integrity_check"):
+        if finding != "ok":
+            yield f"the file is damaged ({finding}): restore a backup"
+    for table, row, target, _ in connection.exec_driver_sql("PRAGMA foreign_key_check"):
+        yield f"row {row} of {table} points at no row of {target}: restore a backup"
+
+
+def _drifted(connection: Connection) -> Iterator[str]:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    for difference in compare_metadata(MigrationContext.configure(connection), metadata):
+        yield f"the schema was changed by hand: {_told(difference)}"
+
+
+def _told(difference: Any) -> str:
+    if isinstance(difference, list):
+        return "; ".join(_told(one) for one in difference)
+    return " ".join(str(part) for part in difference)
+
+
+def _miscounted(connection: Connection) -> Iterator[str]:
+    slugs = {row.id: row.slug for row in connection.execute(select(organizations.c.id, organizations.c.slug))}
+    waiting = {
+        (row.organization_id, row.day)
+        for row in connection.execute(select(dirty_days.c.organization_id, dirty_days.c.day).distinct())
+    }
+    days = _differing(connection, daily_volume, daily_counts(true())) - waiting
+    weeks = _differing(connection, weekly_volume, weekly_counts(true())) - {
+        (organization, week_of_day(day)) for organization, day in waiting
+    }
+    for noun, wrong in (("days", days), ("weeks", weeks)):
+        for organization in sorted({organization for organization, _ in wrong}):
+            count = sum(one == organization for one, _ in wrong)
+            yield f"{count} {noun} of {slugs[organization]} are miscounted: run `listener rollup --rebuild`"
+
+
+def _differing(connection: Connection, stored: Table, recount: Any) -> set[tuple[int, int]]:
+    """Return the organizations and days (or weeks) whose stored counts are not what a recount gives."""
+    counted = select(recount.subquery())
+    kept = select(stored)
+    return {
+        (row[0], row[1])
+        for one, other in ((counted, kept), (kept, counted))
+        for row in connection.execute(except_(one, other))
+    }

@@ -1,0 +1,135 @@
+"""Turns filters into SQL conditions that mean the same on both databases."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import ColumnElement, Table, and_, func, or_, select, true
+
+from listener.errors import ConfigError
+from listener.settings import nearest
+from storage.filters import UNSCORED, Filters
+from storage.schema import (
+    ALL,
+    UNTAGGED,
+    channels,
+    mention_organizations,
+    mention_topics,
+    mentions,
+    organizations,
+    topics,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+_LAST_CASED = 0x1E943
+"""The last letter of Unicode that has case (Adlam)."""
+
+
+def chosen(connection: Connection, filters: Filters) -> ColumnElement[bool]:
+    """Return the condition on mentions, their links and metrics that ``filters`` stand for.
+
+    Raises ``ConfigError`` for an organization, channel or topic that the store does not have.
+    """
+    wanted = [*_for_whom_and_when(connection, filters), *_alike(filters)]
+    if filters.channels:
+        ids = ids_of(connection, channels, "name", "channel", filters.channels)
+        wanted.append(mentions.c.channel_id.in_(ids))
+    if filters.topics:
+        wanted.append(_about(connection, filters.topics))
+    if filters.contains:
+        wanted.append(_holds(filters.contains))
+    return and_(true(), *wanted)
+
+
+def _for_whom_and_when(connection: Connection, filters: Filters) -> list[ColumnElement[bool]]:
+    ids = ids_of(connection, organizations, "slug", "organization", filters.organizations)
+    days = [_between(first, last) for first, last in filters.days]
+    if days and not ids:
+        # The index begins with the organization: naming them all lets a range of days use it.
+        ids = list(connection.execute(select(organizations.c.id)).scalars())
+    of_organization = [mention_organizations.c.organization_id.in_(ids)] if days or ids else []
+    return [*of_organization, *([or_(*days)] if days else [])]
+
+
+def _alike(filters: Filters) -> list[ColumnElement[bool]]:
+    columns = (
+        (mentions.c.purpose, filters.purposes),
+        (mentions.c.kind, filters.kinds),
+        (mentions.c.language, filters.languages),
+        (func.coalesce(mentions.c.sentiment, UNSCORED), filters.sentiments),
+    )
+    wanted: list[ColumnElement[bool]] = [column.in_(words) for column, words in columns if words]
+    if filters.own is not None:
+        wanted.append(mention_organizations.c.own.is_(filters.own))
+    return wanted
+
+
+def _holds(words: str) -> ColumnElement[bool]:
+    """Whether the text holds ``words``, whatever the case, by one rule on both databases.
+
+    Databases fold what their build and locale know. Here ``lower`` folds ASCII (all that SQLite knows, and
+    PostgreSQL under the column's collation "C"), and each further letter of ``words`` is brought to one form.
+    """
+    folded: Any = func.lower(mentions.c.text)
+    needle = ascii_lower(words)
+    for letter in sorted({letter for letter in needle if not letter.isascii()}):
+        for other in case_variants(letter):
+            if other != letter:
+                folded = func.replace(folded, other, letter)
+                needle = needle.replace(other, letter)
+    return cast("ColumnElement[bool]", folded.contains(needle, autoescape=True))
+
+
+def ascii_lower(words: str) -> str:
+    """Fold the case of ASCII letters only."""
+    return "".join(letter.lower() if letter.isascii() else letter for letter in words)
+
+
+def case_variants(letter: str) -> Sequence[str]:
+    """Return the letters beyond ASCII that differ from ``letter`` in case only, after Unicode's case folding."""
+    folded = letter.casefold()
+    same = _folded_letters().get(folded, [])
+    return [*same, folded] if len(folded) == 1 and not folded.isascii() else same
+
+
+@cache
+def _folded_letters() -> Mapping[str, Sequence[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for number in range(128, _LAST_CASED + 1):
+        letter = chr(number)
+        if (folded := letter.casefold()) != letter:
+            found[folded].append(letter)
+    return found
+
+
+def _between(first: int | None, last: int | None) -> ColumnElement[bool]:
+    day = mention_organizations.c.day
+    return and_(true() if first is None else day >= first, true() if last is None else day <= last)
+
+
+def ids_of(connection: Connection, table: Table, natural: str, noun: str, words: Sequence[str]) -> list[int]:
+    """Return the ids of rows by their natural keys; raises ``ConfigError`` with the nearest known one."""
+    if not words:
+        return []
+    known: dict[str, int] = dict(tuple(row) for row in connection.execute(select(table.c[natural], table.c.id)))
+    for word in words:
+        if word not in known:
+            there = ", ".join(sorted(known)) or "none"
+            raise ConfigError(f"the store has no {noun} {word!r}{nearest(word, known)} (it has: {there})")
+    return [known[word] for word in words]
+
+
+def _about(connection: Connection, words: Sequence[str]) -> ColumnElement[bool]:
+    ids = dict(zip(words, ids_of(connection, topics, "slug", "topic", words), strict=True))
+    if ALL in ids:
+        return true()
+    of_mention = select(mention_topics.c.mention_id).where(mention_topics.c.mention_id == mentions.c.id)
+    named = [row for slug, row in ids.items() if slug != UNTAGGED]
+    ways = [of_mention.where(mention_topics.c.topic_id.in_(named)).exists()] if named else []
+    return or_(*ways, ~of_mention.exists()) if UNTAGGED in ids else ways[0]

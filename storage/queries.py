@@ -1,0 +1,291 @@
+"""Reads the store for people: rows, counts, weekly volumes and coverage. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Select, func, select
+
+from listener.calendar import day_date, iso_week
+from listener.errors import ConfigError
+from listener.settings import nearest
+from storage import schema
+from storage.choosing import chosen, ids_of
+from storage.filters import UNSCORED, Filters
+from storage.schema import (
+    ALL,
+    UNTAGGED,
+    channels,
+    mention_metrics,
+    mention_organizations,
+    mention_topics,
+    mentions,
+    organizations,
+    streams,
+    topics,
+    week_of,
+)
+
+if TYPE_CHECKING:
+    from storage.store import MentionStore
+
+__all__ = [
+    "COLUMNS",
+    "COUNT_FIELDS",
+    "CoverageRow",
+    "Filters",
+    "WeeklyVolume",
+    "count_by",
+    "coverage_days",
+    "rows",
+    "stream_channels",
+    "weekly_volume",
+]
+
+_ROWS_AT_ONCE = 1_000
+
+
+def _topic_slugs() -> Any:
+    slugs = (
+        select(topics.c.slug)
+        .join(mention_topics, mention_topics.c.topic_id == topics.c.id)
+        .where(mention_topics.c.mention_id == mentions.c.id)
+        .distinct()
+        .order_by(topics.c.slug)
+        .correlate(mentions)
+        .subquery()
+    )
+    return select(func.aggregate_strings(slugs.c.slug, ",")).select_from(slugs).scalar_subquery()
+
+
+_SELECTED: dict[str, Any] = {
+    "channel": channels.c.name,
+    "external_id": mentions.c.external_id,
+    "kind": mentions.c.kind,
+    "organization": organizations.c.slug,
+    "published_at": mentions.c.published_at,
+    "edited_at": mentions.c.edited_at,
+    "removed_at": mentions.c.removed_at,
+    "language": mentions.c.language,
+    "purpose": mentions.c.purpose,
+    "topics": _topic_slugs(),
+    "sentiment": mentions.c.sentiment,
+    "sentiment_score": mentions.c.sentiment_score,
+    "text": mentions.c.text,
+    "permalink": mentions.c.permalink,
+    "parent_external_id": mentions.c.parent_external_id,
+    "likes": mention_metrics.c.likes,
+    "replies": mention_metrics.c.replies,
+    "shares": mention_metrics.c.shares,
+    "views": mention_metrics.c.views,
+    "own": mention_organizations.c.own,
+}
+COLUMNS = tuple(_SELECTED)
+"""The columns of a query, in their order; ``topics`` are slugs joined by commas, None where there are none."""
+
+_LINKED = (
+    mention_organizations.join(mentions, mentions.c.id == mention_organizations.c.mention_id)
+    .join(organizations, organizations.c.id == mention_organizations.c.organization_id)
+    .join(channels, channels.c.id == mentions.c.channel_id)
+    .outerjoin(mention_metrics, mention_metrics.c.mention_id == mentions.c.id)
+)
+
+
+def rows(
+    store: MentionStore, filters: Filters, *, sort: str = "-published_at", limit: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield the mentions that match, one a mention and organization, in the columns of ``COLUMNS``.
+
+    ``sort`` is a column, with ``-`` before it for descending; missing values come last, and ties stand in
+    the order of channel, external id and organization. Memory stays flat however many there are. Moments
+    are UTC. Raises ``ConfigError`` for a sort key, organization, channel or topic that does not exist.
+    """
+    with store.database.read() as connection:
+        query = (
+            select(*(column.label(name) for name, column in _SELECTED.items()))
+            .select_from(_LINKED)
+            .where(chosen(connection, filters))
+            .order_by(*_order(sort))
+            .limit(limit)
+        )
+        for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query).mappings():
+            yield dict(row)
+
+
+def _order(sort: str) -> list[Any]:
+    name = sort.removeprefix("-")
+    if name not in COLUMNS:
+        raise ConfigError(f"no sort key {name!r}{nearest(name, COLUMNS)} (there are: {', '.join(COLUMNS)})")
+    column = _SELECTED[name]
+    first = column.desc() if sort.startswith("-") else column.asc()
+    # An index cannot serve NULLS LAST on SQLite, so it is said only where there can be a NULL.
+    if getattr(column, "nullable", True):
+        first = first.nulls_last()
+    return [first, channels.c.name, mentions.c.external_id, organizations.c.slug]
+
+
+_COUNTED: dict[str, Any] = {
+    "organization": organizations.c.slug,
+    "channel": channels.c.name,
+    "week": week_of(mention_organizations.c.day),
+    "day": mention_organizations.c.day,
+    "kind": mentions.c.kind,
+    "language": mentions.c.language,
+    "purpose": mentions.c.purpose,
+    "sentiment": func.coalesce(mentions.c.sentiment, UNSCORED),
+}
+_BY_TAG = ("topic", "group")
+COUNT_FIELDS = (*_COUNTED, *_BY_TAG)
+"""What mentions can be counted by."""
+
+
+def count_by(store: MentionStore, filters: Filters, fields: Sequence[str]) -> list[dict[str, Any]]:
+    """Count the mentions that match, by ``fields`` (of ``COUNT_FIELDS``); the count is ``mentions``.
+
+    A mention of two organizations counts for each; one with several topics counts once in each topic (or
+    group of topics), one without in ``"(untagged)"``. Weeks are ISO weeks, days dates. Rows stand in the
+    order of the fields, missing values last. Raises ``ConfigError`` as :func:`rows` does.
+    """
+    for field in fields:
+        if field not in COUNT_FIELDS:
+            raise ConfigError(
+                f"cannot count by {field!r}{nearest(field, COUNT_FIELDS)} (there are: {', '.join(COUNT_FIELDS)})"
+            )
+    source: Any = _LINKED
+    columns = dict(_COUNTED)
+    if tagged := [field for field in fields if field in _BY_TAG]:
+        tags = _tags(tagged)
+        source = source.outerjoin(tags, tags.c.mention_id == mentions.c.id)
+        columns |= {field: func.coalesce(tags.c[field], UNTAGGED) for field in tagged}
+    with store.database.read() as connection:
+        # Grouped by the labels of a subquery: PostgreSQL takes two copies of one expression with parameters
+        # for two expressions.
+        found = (
+            select(*(columns[field].label(field) for field in dict.fromkeys(fields)))
+            .select_from(source)
+            .where(chosen(connection, filters))
+            .add_columns(mentions.c.id.label("mention_id"))
+            .subquery()
+        )
+        by = [found.c[field] for field in dict.fromkeys(fields)]
+        query = (
+            select(*by, func.count().label("mentions"))
+            .select_from(found)
+            .group_by(*by)
+            .order_by(*(column.asc().nulls_last() for column in by))
+        )
+        return [_named(row) for row in connection.execute(query).mappings()]
+
+
+def _tags(fields: Iterable[str]) -> Any:
+    """Return the topics of every mention, or their groups, each once."""
+    columns = {"topic": topics.c.slug.label("topic"), "group": topics.c.group_name.label("group")}
+    return (
+        select(mention_topics.c.mention_id, *(columns[field] for field in dict.fromkeys(fields)))
+        .join(topics, topics.c.id == mention_topics.c.topic_id)
+        .distinct()
+        .subquery()
+    )
+
+
+def _named(row: Any) -> dict[str, Any]:
+    named = dict(row)
+    if "week" in named:
+        named["week"] = iso_week(named["week"])
+    if "day" in named:
+        named["day"] = day_date(named["day"])
+    return named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeeklyVolume:
+    """One count of the weekly rollup: ``week`` is a week number, ``topic`` a slug, "all" or "(untagged)"."""
+
+    week: int
+    channel: str
+    topic: str
+    mentions: int
+    authors: int
+    negative: int
+    neutral: int
+    positive: int
+    unscored: int
+    engagement: int
+
+
+_VOLUME = ("mentions", "authors", "negative", "neutral", "positive", "unscored", "engagement")
+
+
+def weekly_volume(store: MentionStore, *, organization: str, weeks: Sequence[int]) -> list[WeeklyVolume]:
+    """Return the counts of these weeks by channel and topic, in that order, from the rollup alone.
+
+    Channel "all" sums the channels, its authors too. A week in which nothing was heard has no rows. Raises
+    ``ConfigError`` for an organization that the store does not have.
+    """
+    volume = schema.weekly_volume
+    counts = [volume.c[name] for name in _VOLUME]
+    with store.database.read() as connection:
+        (organization_id,) = ids_of(connection, organizations, "slug", "organization", [organization])
+        chosen_weeks = (volume.c.organization_id == organization_id, volume.c.week.in_(weeks))
+        by_channel = (
+            select(volume.c.week, channels.c.name, topics.c.slug, *counts)
+            .join(channels, channels.c.id == volume.c.channel_id)
+            .join(topics, topics.c.id == volume.c.topic_id)
+            .where(*chosen_weeks)
+        )
+        together = (
+            select(volume.c.week, topics.c.slug, *(func.sum(count) for count in counts))
+            .join(topics, topics.c.id == volume.c.topic_id)
+            .where(*chosen_weeks)
+            .group_by(volume.c.week, topics.c.slug)
+        )
+        found = [_volume(*row) for row in connection.execute(by_channel)]
+        found += [_volume(week, ALL, topic, *sums) for week, topic, *sums in connection.execute(together)]
+    return sorted(found, key=lambda row: (row.week, row.channel, row.topic))
+
+
+def _volume(week: int, channel: str, topic: str, *counts: int) -> WeeklyVolume:
+    # PostgreSQL sums bigints as numeric.
+    figures = dict(zip(_VOLUME, map(int, counts), strict=True))
+    return WeeklyVolume(week=week, channel=channel, topic=topic, **figures)
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRow:
+    """How many seconds of one local day a stream read, and how many the platform no longer gave."""
+
+    channel: str
+    stream_id: int
+    day: int
+    covered_seconds: int
+    lost_seconds: int
+
+
+def coverage_days(store: MentionStore, *, organization: str, first_day: int, last_day: int) -> list[CoverageRow]:
+    """Return what was read on these days, both included, by channel, stream and day."""
+    days = schema.coverage_days
+    query = (
+        select(channels.c.name, days.c.stream_id, days.c.day, days.c.covered_seconds, days.c.lost_seconds)
+        .join(streams, streams.c.id == days.c.stream_id)
+        .where(days.c.day.between(first_day, last_day))
+        .order_by(channels.c.name, days.c.stream_id, days.c.day)
+    )
+    with store.database.read() as connection:
+        return [CoverageRow(*row) for row in connection.execute(_of(query, organization))]
+
+
+def stream_channels(store: MentionStore, *, organization: str) -> dict[int, str]:
+    """Return the channel of each stream that the organization has or had, by the stream's id."""
+    query = select(streams.c.id, channels.c.name).order_by(streams.c.id)
+    with store.database.read() as connection:
+        return {row.id: row.name for row in connection.execute(_of(query, organization))}
+
+
+def _of(query: Select[Any], organization: str) -> Select[Any]:
+    return (
+        query.join(channels, channels.c.id == streams.c.channel_id)
+        .join(organizations, organizations.c.id == streams.c.organization_id)
+        .where(organizations.c.slug == organization)
+    )

