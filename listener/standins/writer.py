@@ -167,7 +167,8 @@ class Writer:
 
     def _fill(self, sentence: str) -> str:
         filled = sentence.format_map(self._scene)
-        return filled[:1].upper() + filled[1:]
+        # A slot may open a sentence; a link or a "via" is no sentence.
+        return filled[:1].upper() + filled[1:] if sentence.startswith("{") else filled
 
     def _message(self, purposes: Mapping[Purpose, int], *, long: bool, topic: str | None) -> _Message:
         purpose = self._rng.choices(list(purposes), weights=list(purposes.values()))[0]
