@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 REFUSED = {"error": "refused", "message": "refused", "detail": "refused"}
 WAIT = 120
+STALL = 6.0
+PATIENCE = 4.0
+"""Seconds; a stalled request that has the suite's timeout is over long before, its repetitions included."""
 
 
 def refused(status: int, **headers: str) -> dict[str, Any]:
@@ -34,7 +37,7 @@ FAULTS: dict[str, tuple[dict[str, Any], type[ListenerError]]] = {
     "502 with a page of HTML": ({"what": "status", "status": 502, "body": "<html>Bad gateway</html>"}, RetryLater),
     "503": (refused(503), RetryLater),
     "reset": ({"what": "reset"}, RetryLater),
-    "stall": ({"what": "stall", "seconds": 5.0}, RetryLater),
+    "stall": ({"what": "stall", "seconds": STALL}, RetryLater),
     "truncated": ({"what": "truncate"}, RetryLater),
     "HTML": ({"what": "replace", "body": "<!doctype html><title>Welcome</title>"}, RetryLater),
     "nothing": ({"what": "replace", "body": ""}, RetryLater),
@@ -52,6 +55,7 @@ def assert_foreseen(reading: Reading, expected: type[ListenerError]) -> None:
     assert not isinstance(reading.error, SkipItem)
     assert str(reading.error).strip()
     assert "\n" not in str(reading.error)
+    assert reading.seconds < PATIENCE, "a request without a timeout"
 
 
 def fail_and_heal(bench: Bench, fault: Fault) -> tuple[Reading, Reading]:
