@@ -87,8 +87,6 @@ def test_what_earlier_runs_took_counts_but_is_not_this_runs_usage() -> None:
     costs=st.lists(st.integers(min_value=0, max_value=9), max_size=20),
 )
 def test_a_meter_is_never_overdrawn_and_refuses_nothing_else(limit: int, spent: int, costs: list[int]) -> None:
-    limit: int, spent: int, costs: list[int]
-) -> None:
     meter = Meter(Limits(quota_units=limit), spent=Usage(quota_units=spent))
     for cost in costs:
         before = meter.usage
