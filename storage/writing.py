@@ -176,7 +176,8 @@ def _insert_mentions(
                 "published_at": case.record.mention.published_at,
                 "first_seen_at": target.now,
                 "checked_at": target.now,
-                **_words(case, author_ids),
+                **_words(case),
+                **_author(case, author_ids),
                 **_heard(case.record),
                 **_marks(target, case),
             }
@@ -188,12 +189,15 @@ def _insert_mentions(
 def _update_mentions(
     connection: Connection, target: Target, cases: Sequence[_Case], author_ids: Mapping[str, int]
 ) -> None:
-    by_fate: dict[Fate, list[dict[str, Any]]] = {}
-    for case in cases:
-        fate = case.decision.fate
-        values: dict[str, Any] = {}
-        if fate is Fate.REMOVED:
-            values = {
+    rows = [{"row": case.id, **values} for case in cases if (values := _new_values(target, case, author_ids))]
+    for alike in _same_keys(rows):
+        connection.execute(update(mentions).where(mentions.c.id == bindparam("row")), alike)
+
+
+def _new_values(target: Target, case: _Case, author_ids: Mapping[str, int]) -> dict[str, Any]:
+    match case.decision.fate:
+        case Fate.REMOVED:
+            return {
                 "text": "",
                 "text_fingerprint": "",
                 "permalink": None,
@@ -201,19 +205,16 @@ def _update_mentions(
                 "removed_at": case.record.mention.removed_at,
                 "changed_at": target.now,
             }
-        elif fate is Fate.MARKED:
-            values = _marks(target, case)
-        elif fate in (Fate.EDITED, Fate.RESTORED):
-            values = _words(case, author_ids) | _marks(target, case)
-            if fate is Fate.EDITED:
-                del values["author_id"]
-            if case.record.signals is not None:
-                values |= _heard(case.record)
-        if values:
-            by_fate.setdefault(fate, []).append({"row": case.id, **values})
-    for rows in by_fate.values():
-        for alike in _same_keys(rows):
-            connection.execute(update(mentions).where(mentions.c.id == bindparam("row")), alike)
+        case Fate.MARKED:
+            heard = {"language": language_of(case.record)} if case.record.signals else {}
+            return _marks(target, case) | heard
+        case Fate.EDITED:
+            return _words(case) | _marks(target, case) | _heard(case.record)
+        case Fate.RESTORED:
+            heard = _heard(case.record) if case.record.signals else {}
+            return _words(case) | _marks(target, case) | _author(case, author_ids) | heard
+        case _:
+            return {}
 
 
 def _same_keys(rows: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
@@ -223,7 +224,11 @@ def _same_keys(rows: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]
     return alike.values()
 
 
-def _words(case: _Case, author_ids: Mapping[str, int]) -> dict[str, Any]:
+def _author(case: _Case, author_ids: Mapping[str, int]) -> dict[str, Any]:
+    return {"author_id": author_ids[case.record.pseudonym or ""] if _names_author(case) else None}
+
+
+def _words(case: _Case) -> dict[str, Any]:
     mention = case.record.mention
     gone = mention.removed_at is not None
     return {
@@ -232,13 +237,13 @@ def _words(case: _Case, author_ids: Mapping[str, int]) -> dict[str, Any]:
         "permalink": None if gone else mention.permalink,
         "parent_external_id": mention.parent_external_id,
         "conversation_id": mention.conversation_id,
-        "author_id": author_ids.get(case.record.pseudonym or "") if _names_author(case) else None,
     }
 
 
 def _heard(record: Record) -> dict[str, Any]:
     signals = record.signals
     return {
+        "language": language_of(record),
         "purpose": signals.purpose.value if signals and signals.purpose else None,
         "sentiment": signals.sentiment.value if signals and signals.sentiment else None,
         "sentiment_score": signals.sentiment_score if signals else None,
@@ -250,7 +255,6 @@ def _marks(target: Target, case: _Case) -> dict[str, Any]:
     return {
         "edited_at": mention.edited_at,
         "removed_at": mention.removed_at,
-        "language": language_of(case.record),
         "changed_at": target.now,
     }
 
