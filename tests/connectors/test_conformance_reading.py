@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connectors.base import Window
+from connectors.base import Meter, Window
 from listener.errors import RetryLater
 from listener.standins.server import Fault
 
@@ -230,6 +231,45 @@ def test_a_connector_is_good_for_many_pulls_and_closes_twice(bench: Bench) -> No
     assert bench.read(connector=connector).texts == bench.texts(posts)
     connector.close()
     connector.close()
+
+
+def test_time_and_new_posts_go_on_while_a_pull_is_under_way(bench: Bench) -> None:
+    bench.small_pages()
+    posts = bench.posts(30)
+    read: set[str] = set()
+    cursor: Any = {}
+    for page in bench.connector().pull(bench.stream, {}, Window(), Meter()):
+        read |= {mention.external_id for mention in page.mentions}
+        cursor = json.loads(json.dumps(page.cursor))
+        if len(posts) < 60:
+            bench.step(timedelta(minutes=20))
+            posts += bench.posts(3, ago=timedelta(minutes=15))
+    bench.step(HOUR)
+    rest = bench.whole(cursor)
+    assert read | rest.texts.keys() == bench.texts(posts).keys()
+
+
+def test_pulls_of_one_connector_do_not_mix(bench: Bench) -> None:
+    bench.small_pages()
+    posts = bench.posts(25)
+    connector = bench.connector()
+    slow = connector.pull(bench.stream, {}, Window(), Meter())
+    first = next(slow)
+    bench.read(connector=connector, pages=1)
+    assert bench.read(connector=connector).texts == bench.texts(posts)
+    pages = [first, *slow]
+    assert {mention.external_id for page in pages for mention in page.mentions} == bench.texts(posts).keys()
+
+
+def test_several_threads_read_with_a_connector_each(bench: Bench) -> None:
+    """Made in one thread, used in another: so the scheduler has them."""
+    posts = bench.posts(12)
+    connectors = [bench.connector() for _ in range(4)]
+    with ThreadPoolExecutor(len(connectors)) as threads:
+        waiting = [threads.submit(bench.read, connector=connector) for connector in connectors]
+        readings = [each.result(timeout=20) for each in waiting]
+    assert [reading.error for reading in readings] == [None] * len(connectors)
+    assert all(reading.texts == bench.texts(posts) for reading in readings)
 
 
 def test_making_a_connector_asks_nothing(bench: Bench) -> None:
