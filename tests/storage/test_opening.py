@@ -1,0 +1,227 @@
+"""Opening: what is made, what is refused, and how the refusal reads."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import create_engine, text
+
+from listener.clock import SteppedClock
+from listener.errors import ConfigError, StoreError
+from storage.opening import connect, database_url, place_of, revision
+from storage.schema import SCHEMA_VERSION
+from storage.store import MentionStore
+from storage.upgrade import current, upgrade
+
+
+def set_version(url: str, version: str) -> None:
+    engine = create_engine(database_url(url))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+    engine.dispose()
+
+
+def test_an_empty_database_gets_its_tables(empty_url: str) -> None:
+    MentionStore.open(empty_url).close()
+    assert current(empty_url) == SCHEMA_VERSION
+    with MentionStore.open(empty_url, read_only=True) as store:
+        assert store.status() == []
+
+
+def open_and_close(url: str) -> None:
+    MentionStore.open(url).close()
+
+
+def test_processes_that_open_an_empty_database_at_once_all_succeed(empty_url: str) -> None:
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        pool.map(open_and_close, [empty_url] * 3)
+    assert current(empty_url) == SCHEMA_VERSION
+
+
+def test_an_older_schema_is_refused_with_the_command(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from storage import migrating
+
+    # The program of the next release, as far as the first migration is an older one to it.
+    monkeypatch.setattr("storage.opening.SCHEMA_VERSION", "0002")
+    monkeypatch.setattr(migrating, "SCHEMA_VERSION", "0002")
+    with pytest.raises(StoreError, match=r"schema 0001 is older .* 0002; run `listener db upgrade`"):
+        MentionStore.open(store_url)
+
+
+def test_a_newer_schema_is_refused_plainly(store_url: str) -> None:
+    set_version(store_url, "0999")
+    for refused in (lambda: MentionStore.open(store_url), lambda: upgrade(store_url)):
+        with pytest.raises(StoreError, match=r"schema 0999 is not known .* a newer one wrote it"):
+            refused()
+    assert current(store_url) == "0999"
+
+
+def test_somebody_elses_database_is_left_alone(empty_url: str) -> None:
+    engine = create_engine(database_url(empty_url))
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE accounts (id integer)"))
+    engine.dispose()
+    with pytest.raises(StoreError, match="tables that are not Listener's"):
+        MentionStore.open(empty_url)
+
+
+def test_an_empty_database_cannot_be_read(empty_url: str) -> None:
+    if empty_url.startswith("sqlite"):
+        with pytest.raises(StoreError, match=r"there is no database at .*: `listener ingest` makes it"):
+            MentionStore.open(empty_url, read_only=True)
+        Path(empty_url.removeprefix("sqlite:///")).touch()
+    with pytest.raises(StoreError, match=r"it is empty; `listener ingest` fills it"):
+        MentionStore.open(empty_url, read_only=True)
+
+
+def test_reading_cannot_write(store: MentionStore) -> None:
+    with pytest.raises(StoreError, match="read-only"), store.database.read() as connection:
+        if store.database.is_sqlite:
+            connection.exec_driver_sql("PRAGMA query_only = ON")
+        connection.execute(text("DELETE FROM leases"))
+
+
+def test_a_store_opened_for_reading_refuses_to_write(store_url: str) -> None:
+    if not store_url.startswith("sqlite"):
+        pytest.skip("PostgreSQL says it by transaction")
+    with MentionStore.open(store_url, read_only=True) as store, pytest.raises(StoreError, match="it is read-only"):
+        store.release_lease("a", "b")
+
+
+def test_without_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=f"its folder does not exist; create {tmp_path}/none"):
+        MentionStore.open(f"sqlite:///{tmp_path}/none/listener.db")
+
+
+def test_a_folder_is_no_database(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be opened"):
+        MentionStore.open(f"sqlite:///{tmp_path}")
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    file = tmp_path / "listener.db"
+    file.write_bytes(b"this was never a database" * 100)
+    for read_only in (False, True):
+        with pytest.raises(StoreError, match=r"listener\.db: it is not a SQLite database: check store\.url"):
+            MentionStore.open(f"sqlite:///{file}", read_only=read_only)
+
+
+def test_a_damaged_file(sqlite_template: Path, tmp_path: Path) -> None:
+    whole = sqlite_template.read_bytes()
+    file = tmp_path / "listener.db"
+    file.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+    with pytest.raises(StoreError, match="it is damaged: restore a backup"):
+        MentionStore.open(f"sqlite:///{file}")
+
+
+def test_a_full_disk(store_url: str) -> None:
+    if not store_url.startswith("sqlite"):
+        pytest.skip("only SQLite can pretend to be full")
+    with MentionStore.open(store_url) as store:
+        with pytest.raises(StoreError, match="the disk is full: make room"), store.database.write() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+            connection.execute(
+                text("INSERT INTO leases VALUES ('a', :long, 1, '2026-01-01 00:00:00')"), {"long": "x" * 99_999}
+            )
+        with store.database.read() as connection:
+            assert connection.execute(text("SELECT count(*) FROM leases")).scalar_one() == 0
+
+
+def test_a_locked_file(store_url: str, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not store_url.startswith("sqlite"):
+        pytest.skip("PostgreSQL's writers wait")
+    monkeypatch.setattr("storage.opening._BUSY_SECONDS", 0.1)
+    with MentionStore.open(store_url, clock=clock) as store:
+        other = sqlite3.connect(store_url.removeprefix("sqlite:///"), isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="another process holds it locked: try again"):
+            store.release_lease("a", "b")
+        other.close()
+
+
+def test_turning_to_wal_waits_for_another_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.opening._BUSY_SECONDS", 0.2)
+    other = sqlite3.connect(tmp_path / "listener.db", isolation_level=None)
+    other.execute("CREATE TABLE t (x)")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(StoreError, match="another process holds it locked"):
+        MentionStore.open(f"sqlite:///{tmp_path}/listener.db")
+    other.close()
+
+
+def test_a_server_that_is_not_there() -> None:
+    with pytest.raises(StoreError, match=r"mentions at 127\.0\.0\.1:9: the server does not answer") as caught:
+        MentionStore.open("postgresql+psycopg://user:s3cret@127.0.0.1:9/mentions")
+    told = "".join(str(error) for error in (caught.value, caught.value.__cause__, caught.value.__context__))
+    assert "s3cret" not in told
+
+
+def test_a_database_that_is_not_there(postgresql: str) -> None:
+    with pytest.raises(StoreError, match=r"nowhere at .*: (there is no such database|the server does not answer)"):
+        MentionStore.open(postgresql.replace("/postgres?", "/nowhere?"))
+
+
+def test_a_server_that_goes_away(
+    postgresql: str, new_postgresql: Callable[..., str], postgresql_template: str
+) -> None:
+    with MentionStore.open(new_postgresql(postgresql_template)) as store:
+        with pytest.raises(StoreError, match="the server"), store.database.write() as connection:
+            own = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            with psycopg.connect(postgresql, autocommit=True) as other:
+                other.execute("SELECT pg_terminate_backend(%s)", [own])
+            connection.execute(text("SELECT 1"))
+        assert store.status() == []
+
+
+def test_a_mistake_stays_a_mistake(store: MentionStore) -> None:
+    for wrong in ("SELECT * FROM nothing", "INSERT INTO leases (name) VALUES ('a')"):
+        with pytest.raises(Exception, match=r"(?i)nothing|null") as caught, store.database.write() as connection:
+            connection.execute(text(wrong))
+        assert not isinstance(caught.value, StoreError)
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://u:s3cret@h/d", "postgresql://u:s3cret@h:port/d", ""])
+def test_a_url_that_is_none(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"store\.url") as caught:
+        MentionStore.open(url)
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("url", "driver", "place"),
+    [
+        ("sqlite://", "sqlite+pysqlite", ":memory:"),
+        ("sqlite:///a/b.db", "sqlite+pysqlite", "a/b.db"),
+        ("postgres://u:p@h/d", "postgresql+psycopg", "d at h"),
+        ("postgresql://u:p@h:5433/d", "postgresql+psycopg", "d at h:5433"),
+        ("postgresql+psycopg://u@/d?host=/run/pg", "postgresql+psycopg", "d at /run/pg"),
+        ("postgresql://", "postgresql+psycopg", "at the local socket"),
+    ],
+)
+def test_how_a_database_is_reached_and_named(url: str, driver: str, place: str) -> None:
+    parsed = database_url(url)
+    assert (parsed.drivername, place_of(parsed)) == (driver, place)
+
+
+def test_in_memory() -> None:
+    with MentionStore.open("sqlite://") as store, store.database.read() as connection:
+        assert revision(connection) == SCHEMA_VERSION
+
+
+def test_sqlite_is_set_up_for_several_processes(store_url: str) -> None:
+    if not store_url.startswith("sqlite"):
+        pytest.skip("SQLite only")
+    database = connect(store_url)
+    with database.read() as connection:
+        asked = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("journal_mode", "foreign_keys")
+        ]
+    database.close()
+    assert asked == ["wal", 1]

@@ -1,0 +1,251 @@
+"""The rollup counts what is there: by hand, against a naive recount, and incrementally as from scratch."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import insert, select, update
+
+from listener.calendar import week_of_day
+from listener.mention import Metrics, Sentiment
+from storage import schema
+from storage.queries import WeeklyVolume, weekly_volume
+from storage.store import MentionStore, Record
+
+MONDAY = datetime(2026, 11, 9, 12, tzinfo=UTC)
+WEEK = week_of_day(20766)
+
+
+def counts(store: MentionStore) -> dict[str, set[tuple[Any, ...]]]:
+    with store.database.read() as connection:
+        return {
+            table.name: {tuple(row) for row in connection.execute(select(table))}
+            for table in (schema.daily_volume, schema.weekly_volume)
+        }
+
+
+def naive(store: MentionStore) -> dict[tuple[int, int, str, str], list[int]]:
+    """Count mentions, authors and engagement by organization, week, channel and topic, one mention at a time."""
+    links, mentions = schema.mention_organizations, schema.mentions
+    found: dict[tuple[int, int, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    authors = defaultdict(set)
+    with store.database.read() as connection:
+        tags = defaultdict(set)
+        for row in connection.execute(
+            select(schema.mention_topics.c.mention_id, schema.topics.c.slug).join(
+                schema.topics, schema.topics.c.id == schema.mention_topics.c.topic_id
+            )
+        ):
+            tags[row.mention_id].add(row.slug)
+        figures = {row.mention_id: row for row in connection.execute(select(schema.mention_metrics))}
+        rows = connection.execute(
+            select(links, mentions.c.author_id, schema.channels.c.name)
+            .join(mentions, mentions.c.id == links.c.mention_id)
+            .join(schema.channels, schema.channels.c.id == mentions.c.channel_id)
+        )
+        for row in rows:
+            if row.own:
+                continue
+            metrics = figures.get(row.mention_id)
+            engaged = sum(getattr(metrics, name) or 0 for name in ("likes", "replies", "shares")) if metrics else 0
+            for topic in {"all", *(tags[row.mention_id] or {"(untagged)"})}:
+                cell = (row.organization_id, week_of_day(row.day), row.name, topic)
+                found[cell][0] += 1
+                found[cell][2] += engaged
+                if row.author_id is not None:
+                    authors[cell].add(row.author_id)
+    for cell, names in authors.items():
+        found[cell][1] = len(names)
+    return dict(found)
+
+
+def stored(store: MentionStore) -> dict[tuple[int, int, str, str], list[int]]:
+    volume = schema.weekly_volume
+    query = (
+        select(volume, schema.channels.c.name, schema.topics.c.slug)
+        .join(schema.channels, schema.channels.c.id == volume.c.channel_id)
+        .join(schema.topics, schema.topics.c.id == volume.c.topic_id)
+    )
+    with store.database.read() as connection:
+        return {
+            (row.organization_id, row.week, row.name, row.slug): [row.mentions, row.authors, row.engagement]
+            for row in connection.execute(query)
+        }
+
+
+def test_a_week_by_hand(pulling: Any, record: Callable[..., Record], signals: Any) -> None:
+    good = signals("parking", sentiment=Sentiment.POSITIVE, sentiment_score=0.5)
+    bad = signals("parking", "noise-comfort", sentiment=Sentiment.NEGATIVE, sentiment_score=-0.5)
+    pulling.save(
+        record("1", signals=good, pseudonym="a", metrics=Metrics(likes=1, replies=2, shares=3, views=100)),
+        record("2", signals=bad, pseudonym="a", at=MONDAY + timedelta(days=1)),
+        record("3", signals=signals(), pseudonym="b"),
+        record("4", signals=signals(sentiment=Sentiment.NEUTRAL, sentiment_score=0.0), pseudonym=None),
+        record("5", signals=good, own=True),
+        record("6", signals=good, pseudonym="c", at=MONDAY - timedelta(days=1)),
+    )
+    pulling.save(record("7", channel="reddit", signals=bad, pseudonym="a"))
+    assert pulling.store.roll_up() == 3
+    assert pulling.store.roll_up() == 0
+
+    def row(channel: str, topic: str, *figures: int) -> WeeklyVolume:
+        names = ("mentions", "authors", "negative", "neutral", "positive", "unscored", "engagement")
+        return WeeklyVolume(week=WEEK, channel=channel, topic=topic, **dict(zip(names, figures, strict=True)))
+
+    assert weekly_volume(pulling.store, organization="st-elsewhere", weeks=[WEEK, WEEK + 1]) == [
+        row("all", "(untagged)", 2, 1, 0, 1, 0, 1, 0),
+        row("all", "all", 5, 3, 2, 1, 1, 1, 6),
+        row("all", "noise-comfort", 2, 2, 2, 0, 0, 0, 0),
+        row("all", "parking", 3, 2, 2, 0, 1, 0, 6),
+        row("reddit", "all", 1, 1, 1, 0, 0, 0, 0),
+        row("reddit", "noise-comfort", 1, 1, 1, 0, 0, 0, 0),
+        row("reddit", "parking", 1, 1, 1, 0, 0, 0, 0),
+        row("twitter", "(untagged)", 2, 1, 0, 1, 0, 1, 0),
+        row("twitter", "all", 4, 2, 1, 1, 1, 1, 6),
+        row("twitter", "noise-comfort", 1, 1, 1, 0, 0, 0, 0),
+        row("twitter", "parking", 2, 1, 1, 0, 1, 0, 6),
+    ]
+    assert weekly_volume(pulling.store, organization="general", weeks=[WEEK]) == []
+
+
+def test_two_sources_of_one_topic_count_once(pulling: Any, record: Callable[..., Record]) -> None:
+    pulling.save(record())
+    with pulling.store.database.write() as connection:
+        row = connection.execute(select(schema.mention_topics)).one()._asdict()
+        connection.execute(insert(schema.mention_topics).values(row | {"source": "human", "phrases": []}))
+    pulling.store.roll_up()
+    assert {row[5] if len(row) == 11 else row[4] for row in counts(pulling.store)["daily_volume"]} == {1}
+
+
+def test_a_removed_mention_goes_on_counting_without_its_author(
+    pulling: Any, record: Callable[..., Record], tombstone: Callable[..., Record]
+) -> None:
+    pulling.save(record())
+    pulling.store.roll_up()
+    pulling.save(tombstone())
+    pulling.store.roll_up()
+    (both,) = [
+        row
+        for row in weekly_volume(pulling.store, organization="st-elsewhere", weeks=[WEEK])
+        if (row.channel, row.topic) == ("all", "parking")
+    ]
+    assert (both.mentions, both.authors) == (1, 0)
+
+
+def test_days_before_1970_fall_into_their_own_weeks(pulling: Any, record: Callable[..., Record]) -> None:
+    first = datetime(1969, 12, 20, 12, tzinfo=UTC)
+    pulling.save(*(record(str(n), at=first + timedelta(days=n)) for n in range(30)))
+    pulling.store.roll_up(chunk_days=4)
+    assert stored(pulling.store) == naive(pulling.store)
+    assert {week for _, week, _, _ in stored(pulling.store)} == {-2, -1, 0, 1, 2}
+
+
+def test_progress_tells_the_days_counted_so_far(pulling: Any, record: Callable[..., Record]) -> None:
+    pulling.save(*(record(str(n), at=MONDAY + timedelta(days=n)) for n in range(5)))
+    told: list[int] = []
+    assert pulling.store.roll_up(chunk_days=2, progress=told.append) == 5
+    assert told == [2, 4, 5]
+
+
+def test_a_rebuild_mends_whatever_was_wrong(pulling: Any, record: Callable[..., Record]) -> None:
+    store = pulling.store
+    pulling.save(record("1"), record("2", at=MONDAY + timedelta(days=20)))
+    store.roll_up()
+    right = counts(store)
+    with store.database.write() as connection:
+        for table, period in ((schema.daily_volume, "day"), (schema.weekly_volume, "week")):
+            row = connection.execute(select(table)).mappings().first()
+            connection.execute(insert(table).values(dict(row) | {period: 10_000}))
+            connection.execute(update(table).where(table.c[period] != 10_000).values(mentions=77))
+    assert store.roll_up() == 0
+    assert counts(store) != right
+    store.rebuild_rollups()
+    assert counts(store) == right
+
+
+OPERATIONS = st.lists(
+    st.tuples(
+        st.integers(0, 5),
+        st.sampled_from(["text a", "text b", ""]),
+        st.integers(0, 20),
+        st.sampled_from(["st-elsewhere", "general"]),
+        st.sampled_from([(), ("parking",), ("parking", "pain")]),
+        st.sampled_from([None, 0, 3]),
+        st.booleans(),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+@settings(
+    max_examples=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(operations=OPERATIONS)
+def test_incremental_equals_rebuilt_equals_naive(
+    pulling: Any, record: Callable[..., Record], tombstone: Any, signals: Any, operations: list[Any]
+) -> None:
+    """Whatever is saved in whatever order, rolled up at whatever moments (the store keeps what came before)."""
+    store = pulling.store
+    for number, words, day, organization, topics, likes, own, roll in operations:
+        at = MONDAY + timedelta(days=day)
+        arrives = (
+            record(
+                str(number),
+                words,
+                at=at,
+                own=own,
+                signals=signals(*topics),
+                pseudonym=f"p{number % 2}",
+                metrics=Metrics(likes=likes),
+            )
+            if words
+            else tombstone(str(number), at=at)
+        )
+        pulling.save(arrives, organization=organization)
+        if roll:
+            store.roll_up(chunk_days=3)
+    store.roll_up(chunk_days=1)
+    incremental = counts(store)
+    assert stored(store) == naive(store)
+    store.rebuild_rollups()
+    assert counts(store) == incremental
+
+
+@pytest.mark.parametrize("view", ["v_weekly_volume"])
+def test_the_view_tells_what_the_query_tells(pulling: Any, record: Callable[..., Record], view: str) -> None:
+    pulling.save(record("1"), record("2", pseudonym="b"))
+    pulling.save(record("3", channel="reddit"))
+    pulling.store.roll_up()
+    with pulling.store.database.read() as connection:
+        rows = connection.exec_driver_sql(f"SELECT * FROM {view} ORDER BY channel, topic").mappings().all()
+    assert list(rows[0]) == [
+        "organization",
+        "iso_week",
+        "week_start",
+        "week_end",
+        "channel",
+        "topic",
+        "mentions",
+        "authors",
+        "negative",
+        "neutral",
+        "positive",
+        "unscored",
+        "engagement",
+    ]
+    assert {
+        (row["organization"], row["iso_week"], str(row["week_start"]), str(row["week_end"])) for row in rows
+    } == {("st-elsewhere", "2026-W46", "2026-11-09", "2026-11-15")}
+    queried = weekly_volume(pulling.store, organization="st-elsewhere", weeks=[WEEK])
+    assert [(row["channel"], row["topic"], row["mentions"], row["authors"]) for row in rows] == [
+        (row.channel, row.topic, row.mentions, row.authors) for row in queried
+    ]
