@@ -1,0 +1,32 @@
+"""What the tests of this room share: the shipped taxonomy, small ones of their own, and hostile texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from listener.signals.topics import Taxonomy, TopicMatcher
+
+
+@pytest.fixture(scope="session")
+def shipped() -> Taxonomy:
+    return Taxonomy.load()
+
+
+@pytest.fixture(scope="session")
+def matcher(shipped: Taxonomy) -> TopicMatcher:
+    return TopicMatcher(shipped)
+
+
+@pytest.fixture
+def write_taxonomy(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a taxonomy file and returns its path."""
+
+    def write(text: str) -> Path:
+        path = tmp_path / "topics.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
