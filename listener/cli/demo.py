@@ -1,0 +1,207 @@
+"""``listener demo`` and ``listener standins``: the whole pipeline without a platform's key."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import Counter
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from listener.cli.output import print_table
+from listener.cli.state import State, state_of
+from listener.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from jobs.ingest import RunReport
+    from jobs.summary import SummaryRow
+    from listener.settings import Settings
+    from listener.standins.scenario import World
+    from storage.store import MentionStore
+
+_PORTS = {"twitter": 8101, "reddit": 8102, "youtube": 8103}
+_WEEKS = 12
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands to the root."""
+    app.command()(demo)
+    app.command()(standins)
+
+
+def demo(
+    context: typer.Context,
+    *,
+    directory: Annotated[Path, typer.Option(help="Where configuration, store and CSV go.")] = Path("demo"),
+) -> None:
+    """Run everything on twelve weeks of synthetic mentions: no key, nothing beyond this machine.
+
+    Stand-ins of the three platforms listen on loopback; a clock walks through the weeks with a pull a day. A
+    second run goes on from where the store stands, and so adds nothing twice.
+    """
+    from listener.settings import load
+    from listener.signals.topics import Taxonomy
+    from listener.standins.scenario import World, demo_environment
+    from storage.store import MentionStore
+
+    state = state_of(context)
+    with World() as world:
+        state.say("Stand-ins of " + ", ".join(f"{name} at {url}" for name, url in world.base_urls.items()))
+        config = _write_files(directory, world.settings_toml("sqlite:///listener.db"), demo_environment())
+        # The demo's own secrets only: a LISTENER_DATABASE_URL of the shell must not lead it to a real store.
+        settings = load(config, environ={})
+        with MentionStore.open(settings.database_url, clock=world.clock) as store:
+            store.declare(settings.organizations, Taxonomy.load(None))
+            counts = _walk(state, world, settings, store)
+            state.say(
+                f"{counts['inserted']:,} new mentions, {counts['updated']:,} changed, {counts['same']:,} as before"
+            )
+            rows, paths = _summaries(directory, world, settings, store)
+            _print_weeks(state, rows)
+            state.say(_verdict(world, rows))
+    for path in paths:
+        state.out.print(str(path))
+    state.say(
+        f"Look further: listener -c {config} query --topic waiting-times --limit 5\n"
+        f"              listener -c {config} query --count-by week,channel\n"
+        f"              listener -c {config} summary --week 2026-W42 -o {directory}"
+    )
+
+
+def _write_files(directory: Path, toml: str, environment: Mapping[str, str]) -> Path:
+    config = directory / "listener.toml"
+    lines = "".join(f"{name}={value}\n" for name, value in environment.items())
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        config.write_text(toml, encoding="utf-8")
+        (directory / ".env").write_text(lines, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write into {directory}: {error.strerror}; choose another --directory"
+        ) from error
+    return config
+
+
+def _walk(state: State, world: World, settings: Settings, store: MentionStore) -> Counter[str]:
+    from jobs.ingest import ingest
+    from jobs.rollup import roll_up
+    from listener.standins.scenario import walk
+
+    counts: Counter[str] = Counter()
+    read_until = [status.last_run.started_at for status in store.status() if status.last_run]
+    world.clock.step_to(max([world.clock.now(), *read_until]))
+    with state.progress() as bar:
+        days = (world.last_pull - world.clock.now()) / timedelta(days=1)
+        task = bar.add_task("pulling a day at a time", total=max(round(days), 1))
+
+        def pull(_now: datetime) -> None:
+            reports = ingest(settings, store, clock=world.clock)
+            _stop_on_error(reports)
+            for report in reports:
+                counts["inserted"] += report.counts.inserted
+                counts["updated"] += report.counts.updated
+                counts["same"] += report.counts.unchanged
+            roll_up(store)
+            bar.update(task, advance=1)
+
+        if walk(world, pull) == 0:
+            pull(world.clock.now())
+    return counts
+
+
+def _stop_on_error(reports: Iterable[RunReport]) -> None:
+    for report in reports:
+        if report.error is not None:
+            raise report.error
+
+
+def _summaries(
+    directory: Path, world: World, settings: Settings, store: MentionStore
+) -> tuple[list[SummaryRow], list[Path]]:
+    from jobs.summary import last_whole_week, weekly_summary, write_summaries
+
+    newest = last_whole_week(settings.organizations[0], world.clock.now())
+    rows = weekly_summary(settings, store, newest=newest, last=_WEEKS, clock=world.clock)
+    latest = [row for row in rows if row.iso_week == rows[-1].iso_week]
+    return rows, write_summaries(latest, directory)
+
+
+def _print_weeks(state: State, rows: Iterable[SummaryRow]) -> None:
+    weeks: dict[str, dict[str, Any]] = {}
+    topics: dict[str, list[tuple[int, str]]] = {}
+    for row in rows:
+        week = weeks.setdefault(row.iso_week, {"week": row.iso_week})
+        if row.topic == "all":
+            week[row.channel] = row.mentions
+        if row.channel == row.topic == "all":
+            week |= {"change": row.change}
+        elif row.channel == "all" and row.topic != "(untagged)":
+            topics.setdefault(row.iso_week, []).append((row.mentions, row.topic))
+    for name, week in weeks.items():
+        count, topic = min(topics[name], key=lambda one: (-one[0], one[1]))
+        week["most heard"] = f"{topic} {count}"
+    columns = ("week", "twitter", "reddit", "youtube", "all", "change", "most heard")
+    print_table(state, weeks.values(), columns, title="St. Elsewhere Hospital: mentions by week")
+
+
+def _verdict(world: World, rows: Iterable[SummaryRow]) -> str:
+    truth = world.truth()
+    wrong = [row for row in rows if row.mentions != truth.get((row.iso_week, row.channel, row.topic), 0)]
+    if not wrong:
+        return "Every count by week, channel and topic equals what the generator wrote."
+    shown = ", ".join(f"{row.iso_week} {row.channel} {row.topic}" for row in wrong[:3])
+    raise RuntimeError(f"{len(wrong)} counts differ from what the generator wrote: {shown} …")
+
+
+def standins(
+    context: typer.Context,
+    *,
+    directory: Annotated[
+        Path, typer.Option(help="Where a configuration and .env that fit the stand-ins are written.")
+    ] = Path("standins"),
+    per_week: Annotated[int, typer.Option(min=1, help="Mean mentions a week over all channels.")] = 375,
+    seed: Annotated[int, typer.Option(help="Another seed, other mentions.")] = 2026,
+) -> None:
+    """Serve the three platforms on 127.0.0.1 (ports 8101 to 8103) until Ctrl-C, with mentions up to now and on."""
+    from listener.clock import SystemClock
+    from listener.standins.generator import generate
+    from listener.standins.reddit import RedditStandin
+    from listener.standins.scenario import demo_environment, demo_settings_toml
+    from listener.standins.twitter import TwitterStandin
+    from listener.standins.youtube import YoutubeStandin
+
+    state = state_of(context)
+    clock = SystemClock()
+    now = clock.now()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with ExitStack() as running:
+        base_urls = {}
+        for kind in (TwitterStandin, RedditStandin, YoutubeStandin):
+            posts = generate(
+                seed=seed,
+                start=now - timedelta(weeks=_WEEKS),
+                end=now + timedelta(days=365),
+                per_week=per_week,
+                channels=[kind.channel],
+            )
+            try:
+                standin = running.enter_context(kind(clock, posts, port=_PORTS[kind.channel]))
+            except OSError as error:
+                raise ConfigError(
+                    f"port {_PORTS[kind.channel]} on 127.0.0.1 cannot be used for {kind.channel}: {error.strerror}"
+                ) from error
+            base_urls[kind.channel] = standin.base_url
+        toml = demo_settings_toml(base_urls, "sqlite:///listener.db")
+        config = _write_files(directory, toml, demo_environment())
+        for channel, url in base_urls.items():
+            state.out.print(f"{channel}\t{url}")
+        state.say(f"In another terminal: listener -c {config} ingest   (Ctrl-C here stops the stand-ins)")
+        stop.wait()
