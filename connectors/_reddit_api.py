@@ -15,21 +15,21 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from listener.errors import AuthError, ConfigError, ListenerError, RetryLater
+from connectors.base import Meter
+from listener.errors import AuthError, ConfigError, RetryLater
 
 if TYPE_CHECKING:
     import praw
     import requests
     from pydantic import SecretStr
 
-    from connectors.base import ConnectorSettings, Meter
+    from connectors.base import ConnectorSettings
     from listener.clock import Clock
 
 OAUTH_URL = "https://oauth.reddit.com"
 SITE_URL = "https://www.reddit.com"
 _TOKEN_PATH = "/api/v1/access_token"  # noqa: S105 - a path, not a token
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_TRIES = 2
 _PAUSE_SECONDS = 0.5
 _OK, _REDIRECT, _UNAUTHORIZED, _TIMED_OUT, _TOO_MANY, _BROKEN = 200, 300, 401, 408, 429, 500
 
@@ -47,6 +47,10 @@ class Unreadable(ConfigError):  # noqa: N818 - named for what it says of the pla
 
 class _TokenRefused(AuthError):  # noqa: N818 - see Unreadable
     """The bearer token is not, or no longer, good: a fresh one may be."""
+
+
+class _Dropped(RetryLater):
+    """The connection broke or never came about: at once it may."""
 
 
 class RedditApi:
@@ -129,7 +133,7 @@ class _Wire:
     def __init__(self, settings: ConnectorSettings, clock: Clock) -> None:
         import requests
 
-        self.meter: Meter | None = None
+        self.meter = Meter()
         self._timeout = settings.timeout_seconds
         self._clock = clock
         self._full_until: datetime | None = None
@@ -159,23 +163,28 @@ class _Wire:
         self._session.close()
 
     def _persist(self, method: str, url: str, **what: Any) -> requests.Response:
+        """Ask, and once more after a 5xx or a dropped connection: one alone is common, and a pull asks often."""
+        try:
+            response = self._ask(method, url, **what)
+        except _Dropped:
+            response = None
+        if response is not None and response.status_code < _BROKEN:
+            return response
+        time.sleep(_PAUSE_SECONDS)
+        return self._ask(method, url, **what)
+
+    def _ask(self, method: str, url: str, **what: Any) -> requests.Response:
         import requests
 
-        for left in reversed(range(_TRIES)):
-            if self.meter is not None:
-                self.meter.request()
-            try:
-                response = self._session.request(method, url, **{**what, "timeout": self._timeout})
-                if response.status_code < _BROKEN or not left:
-                    return response
-            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-                if not left or isinstance(error, requests.Timeout):
-                    raise _no_answer(error) from error
-            except requests.RequestException as error:
-                raise _no_answer(error) from error
-            # A lone 5xx or dropped connection is common at Reddit, and a pull is many requests.
-            time.sleep(_PAUSE_SECONDS)
-        raise AssertionError("the last try returns or raises")
+        self.meter.request()
+        try:
+            return self._session.request(method, url, **{**what, "timeout": self._timeout})
+        except requests.RequestException as error:
+            message = f"Reddit does not answer ({type(error).__name__}): trying again later"
+            dropped = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
+            if isinstance(error, dropped) and not isinstance(error, requests.Timeout):
+                raise _Dropped(message) from error
+            raise RetryLater(message) from error
 
     def _keep_limit(self, response: requests.Response) -> None:
         """Note when the limit is used up, and take its headers away from prawcore, which would sleep on them."""
@@ -224,10 +233,6 @@ def _refuse_token(response: requests.Response) -> None:
         and isinstance(answer.get("scope"), str)
     ):
         raise RetryLater("Reddit's answer to the token request holds no token: trying again later")
-
-
-def _no_answer(error: Exception) -> ListenerError:
-    return RetryLater(f"Reddit does not answer ({type(error).__name__}): trying again later")
 
 
 def _number(text: str | None) -> float | None:

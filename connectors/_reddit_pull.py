@@ -224,16 +224,13 @@ class Pull:
 
     def _finish(self, state: dict[str, Any], plan: Mapping[str, Any], *, is_cut: bool) -> None:
         """Move the mark, and say which span of this listing has been read without a gap."""
-        begins, ends = plan["floor"], plan["mark"]
+        begins = plan["floor"]
         if begins is None or (is_cut and plan["count"] >= _LISTING_ENDS):
             begins = plan["oldest"]
         if begins is None:
-            begins = ends - _QUIET.total_seconds()
-        earlier = state.get("read")
-        if earlier and begins <= earlier[1] and earlier[0] <= ends:
-            begins, ends = min(begins, earlier[0]), max(ends, earlier[1])
+            begins = plan["mark"] - _QUIET.total_seconds()
         state.pop("pending", None)
-        state["read"] = [begins, ends]
+        state["read"] = [begins, plan["mark"]]
         state["mark"] = max(plan["mark"], state.get("mark", plan["mark"]))
 
     def _covered(self, states: Sequence[dict[str, Any]]) -> tuple[datetime, datetime] | None:

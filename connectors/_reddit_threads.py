@@ -121,9 +121,7 @@ class Threads:
         is_whole = True
         while True:
             mentions, skipped = tree.take(things, self._now)
-            in_time = tuple(
-                mention for mention in mentions if not self._until or mention.published_at < self._until
-            )
+            in_time = tuple(filter(self._is_in_time, mentions))
             is_whole &= len(in_time) == len(mentions)
             if not tree.waiting or tree.requests >= _TREE_REQUESTS:
                 break
