@@ -67,4 +67,5 @@ def _dump_postgresql(database: Database, file: Path, program: str | None) -> Non
         check=False,
     )
     if done.returncode:
-        raise StoreError(f"pg_dump failed: {done.stderr.strip().splitlines()[-1:] or done.returncode}")
+        said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
+        raise StoreError(f"pg_dump failed: {said[-1]}")

@@ -17,9 +17,9 @@ UNSCORED = "unscored"
 
 _WORDS = ("organizations", "channels", "topics", "purposes", "sentiments", "kinds", "languages")
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "purposes": tuple(Purpose),
-    "sentiments": (*Sentiment, UNSCORED),
-    "kinds": tuple(Kind),
+    "purposes": tuple(map(str, Purpose)),
+    "sentiments": (*map(str, Sentiment), UNSCORED),
+    "kinds": tuple(map(str, Kind)),
 }
 
 
@@ -49,6 +49,9 @@ class Filters:
     own: bool | None = None
 
     def __post_init__(self) -> None:
+        for field in _WORDS:
+            # A database driver may write an enum's member by its name.
+            object.__setattr__(self, field, tuple(map(str, getattr(self, field))))
         for field, known in _CHOICES.items():
             for word in getattr(self, field):
                 if word not in known:
@@ -70,7 +73,7 @@ class Filters:
         values = dict(asked)
         for name in _WORDS:
             if name in asked:
-                values[name] = tuple(str(word) for word in _several(asked[name]))
+                values[name] = tuple(_several(asked[name]))
         for name in ("since", "until"):
             if isinstance(asked.get(name), str):
                 values[name] = _day(name, asked[name])

@@ -26,26 +26,26 @@ def alembic_config(connection: Connection | None = None) -> Config:
     return config
 
 
-def is_older(found: str) -> bool:
+def is_older(found: str, wanted: str = SCHEMA_VERSION) -> bool:
     """Say whether ``found`` is a revision that the migrations lead on from."""
     from alembic.script import ScriptDirectory
 
     scripts = ScriptDirectory.from_config(alembic_config())
-    return found in {script.revision for script in scripts.walk_revisions()} - {SCHEMA_VERSION}
+    return found in {script.revision for script in scripts.walk_revisions()} - {wanted}
 
 
-def wrong_version(database: Database, found: str | None) -> StoreError:
-    """Return the error that says what to do about a schema that is not of this program's version."""
+def wrong_version(database: Database, found: str | None, wanted: str = SCHEMA_VERSION) -> StoreError:
+    """Return the error that says what to do about a schema ``found`` that is not the one ``wanted``."""
     if found is None:
         return StoreError(f"the database {database.place}: it is empty; `listener ingest` fills it")
-    if is_older(found):
+    if is_older(found, wanted):
         return StoreError(
             f"the database {database.place}: its schema {found} is older than this Listener's "
-            f"{SCHEMA_VERSION}; run `listener db upgrade`"
+            f"{wanted}; run `listener db upgrade`"
         )
     return StoreError(
         f"the database {database.place}: its schema {found} is not known to this Listener (which has "
-        f"{SCHEMA_VERSION}): a newer one wrote it; install that version"
+        f"{wanted}): a newer one wrote it; install that version"
     )
 
 

@@ -104,7 +104,7 @@ def connect(url: str, *, read_only: bool = False) -> Database:
 
 def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
     name = url.database
-    arguments: dict[str, Any] = {"timeout": _BUSY_SECONDS}
+    arguments: dict[str, Any] = {} if "timeout" in url.query else {"timeout": _BUSY_SECONDS}
     options: dict[str, Any] = {}
     if not name or name == ":memory:":
         # One connection, or each would have an empty database of its own.
@@ -117,7 +117,7 @@ def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
         if read_only:
             if not file.exists():
                 raise StoreError(f"there is no database at {name} yet: `listener ingest` makes it")
-            url = url.set(database=f"{file.resolve().as_uri()}", query={"mode": "ro", "uri": "true"})
+            url = url.set(database=file.resolve().as_uri()).update_query_dict({"mode": "ro", "uri": "true"})
     engine = create_engine(url, connect_args=arguments, **options)
     event.listen(engine, "connect", _prepare_reader if read_only else _prepare)
     event.listen(engine, "begin", _begin)
@@ -142,7 +142,8 @@ def _prepare(connection: DBAPIConnection, record: object) -> None:
 
 def _use_wal(connection: sqlite3.Connection) -> None:
     # Changing the journal mode does not wait for SQLite's busy timeout: two first openings would collide.
-    deadline = time.monotonic() + _BUSY_SECONDS
+    (wait,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    deadline = time.monotonic() + wait / 1000
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -182,14 +183,14 @@ def migration_transaction(database: Database) -> Iterator[Connection]:
         yield connection
 
 
-def ready(database: Database, *, read_only: bool = False) -> None:
-    """Make the tables in an empty database; raises ``StoreError`` for a schema of another version."""
+def ready(database: Database, *, read_only: bool = False, wanted: str = SCHEMA_VERSION) -> None:
+    """Make the tables in an empty database; raises ``StoreError`` for a schema that is not ``wanted``."""
     with database.read() as connection:
         found = revision(connection)
-    if found == SCHEMA_VERSION:
+    if found == wanted:
         return
     from storage.migrating import migrate, wrong_version
 
     if found is not None or read_only:
-        raise wrong_version(database, found)
+        raise wrong_version(database, found, wanted)
     migrate(database)

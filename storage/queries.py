@@ -110,8 +110,11 @@ def rows(
             .order_by(*_order(sort))
             .limit(limit)
         )
-        for row in connection.execution_options(yield_per=_ROWS_AT_ONCE).execute(query).mappings():
-            yield dict(row)
+        streaming = connection.execution_options(yield_per=_ROWS_AT_ONCE)
+        # A reader that stops in the middle must not leave PostgreSQL's cursor open.
+        with streaming.execute(query) as result:
+            for row in result.mappings():
+                yield dict(row)
 
 
 def _order(sort: str) -> list[Any]:

@@ -83,15 +83,24 @@ def new_postgresql(postgresql: str) -> Iterator[Callable[..., str]]:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """The URL of a SQLite database with the tables made and nothing in it."""
+    file = tmp_path / "listener.db"
+    shutil.copy(sqlite_template, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture
+def postgresql_url(new_postgresql: Callable[..., str], postgresql_template: str) -> str:
+    """The URL of a PostgreSQL database with the tables made and nothing in it."""
+    return new_postgresql(postgresql_template)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def store_url(request: pytest.FixtureRequest) -> str:
     """The URL of a database with the tables made and nothing in it: each test runs on both kinds."""
-    if request.param == "sqlite":
-        file = tmp_path / "listener.db"
-        shutil.copy(request.getfixturevalue("sqlite_template"), file)
-        return f"sqlite:///{file}"
-    template = request.getfixturevalue("postgresql_template")
-    url: str = request.getfixturevalue("new_postgresql")(template)
+    url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 
 

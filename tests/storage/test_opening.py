@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
 from sqlalchemy import create_engine, text
 
-from listener.clock import SteppedClock
 from listener.errors import ConfigError, StoreError
-from storage.opening import connect, database_url, place_of, revision
+from storage.opening import Database, connect, database_url, place_of, ready, revision
 from storage.schema import SCHEMA_VERSION
 from storage.store import MentionStore
 from storage.upgrade import current, upgrade
@@ -43,14 +41,12 @@ def test_processes_that_open_an_empty_database_at_once_all_succeed(empty_url: st
     assert current(empty_url) == SCHEMA_VERSION
 
 
-def test_an_older_schema_is_refused_with_the_command(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from storage import migrating
-
-    # The program of the next release, as far as the first migration is an older one to it.
-    monkeypatch.setattr("storage.opening.SCHEMA_VERSION", "0002")
-    monkeypatch.setattr(migrating, "SCHEMA_VERSION", "0002")
+def test_an_older_schema_is_refused_with_the_command(store_url: str) -> None:
+    database = connect(store_url)
+    # To the next release this program's schema is an older one.
     with pytest.raises(StoreError, match=r"schema 0001 is older .* 0002; run `listener db upgrade`"):
-        MentionStore.open(store_url)
+        ready(database, wanted="0002")
+    database.close()
 
 
 def test_a_newer_schema_is_refused_plainly(store_url: str) -> None:
@@ -79,18 +75,23 @@ def test_an_empty_database_cannot_be_read(empty_url: str) -> None:
         MentionStore.open(empty_url, read_only=True)
 
 
-def test_reading_cannot_write(store: MentionStore) -> None:
-    with pytest.raises(StoreError, match="read-only"), store.database.read() as connection:
-        if store.database.is_sqlite:
-            connection.exec_driver_sql("PRAGMA query_only = ON")
+def delete_leases(database: Database, *, first: str = "SELECT 1") -> None:
+    with database.read() as connection:
+        connection.execute(text(first))
         connection.execute(text("DELETE FROM leases"))
 
 
-def test_a_store_opened_for_reading_refuses_to_write(store_url: str) -> None:
-    if not store_url.startswith("sqlite"):
-        pytest.skip("PostgreSQL says it by transaction")
-    with MentionStore.open(store_url, read_only=True) as store, pytest.raises(StoreError, match="it is read-only"):
-        store.release_lease("a", "b")
+def test_a_reading_transaction_refuses_to_write(postgresql_url: str) -> None:
+    with MentionStore.open(postgresql_url) as store, pytest.raises(StoreError, match="it is read-only"):
+        delete_leases(store.database)
+
+
+def test_a_store_opened_for_reading_refuses_to_write(sqlite_url: str) -> None:
+    with MentionStore.open(sqlite_url, read_only=True) as store:
+        with pytest.raises(StoreError, match="it is read-only"):
+            delete_leases(store.database)
+        with pytest.raises(StoreError, match="it is read-only"):
+            store.release_lease("a", "b")
 
 
 def test_without_its_folder(tmp_path: Path) -> None:
@@ -119,39 +120,38 @@ def test_a_damaged_file(sqlite_template: Path, tmp_path: Path) -> None:
         MentionStore.open(f"sqlite:///{file}")
 
 
-def test_a_full_disk(store_url: str) -> None:
-    if not store_url.startswith("sqlite"):
-        pytest.skip("only SQLite can pretend to be full")
-    with MentionStore.open(store_url) as store:
-        with pytest.raises(StoreError, match="the disk is full: make room"), store.database.write() as connection:
-            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-            connection.execute(
-                text("INSERT INTO leases VALUES ('a', :long, 1, '2026-01-01 00:00:00')"), {"long": "x" * 99_999}
-            )
+def fill(database: Database) -> None:
+    with database.write() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
+        connection.execute(
+            text("INSERT INTO leases VALUES ('a', :long, 1, '2026-01-01 00:00:00')"), {"long": "x" * 99_999}
+        )
+
+
+def test_a_full_disk(sqlite_url: str) -> None:
+    with MentionStore.open(sqlite_url) as store:
+        with pytest.raises(StoreError, match="the disk is full: make room"):
+            fill(store.database)
         with store.database.read() as connection:
             assert connection.execute(text("SELECT count(*) FROM leases")).scalar_one() == 0
 
 
-def test_a_locked_file(store_url: str, clock: SteppedClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not store_url.startswith("sqlite"):
-        pytest.skip("PostgreSQL's writers wait")
-    monkeypatch.setattr("storage.opening._BUSY_SECONDS", 0.1)
-    with MentionStore.open(store_url, clock=clock) as store:
-        other = sqlite3.connect(store_url.removeprefix("sqlite:///"), isolation_level=None)
+def test_a_locked_file(sqlite_url: str) -> None:
+    with MentionStore.open(f"{sqlite_url}?timeout=0.1") as store:
+        other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="another process holds it locked: try again"):
             store.release_lease("a", "b")
         other.close()
 
 
-def test_turning_to_wal_waits_for_another_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.opening._BUSY_SECONDS", 0.2)
+def test_turning_to_wal_waits_for_others_and_gives_up(tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "listener.db", isolation_level=None)
     other.execute("CREATE TABLE t (x)")
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StoreError, match="another process holds it locked"):
-        MentionStore.open(f"sqlite:///{tmp_path}/listener.db")
+        MentionStore.open(f"sqlite:///{tmp_path}/listener.db?timeout=0.2")
     other.close()
 
 
@@ -167,15 +167,18 @@ def test_a_database_that_is_not_there(postgresql: str) -> None:
         MentionStore.open(postgresql.replace("/postgres?", "/nowhere?"))
 
 
-def test_a_server_that_goes_away(
-    postgresql: str, new_postgresql: Callable[..., str], postgresql_template: str
-) -> None:
-    with MentionStore.open(new_postgresql(postgresql_template)) as store:
-        with pytest.raises(StoreError, match="the server"), store.database.write() as connection:
-            own = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
-            with psycopg.connect(postgresql, autocommit=True) as other:
-                other.execute("SELECT pg_terminate_backend(%s)", [own])
-            connection.execute(text("SELECT 1"))
+def break_off(database: Database, server: str) -> None:
+    with database.write() as connection:
+        own = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        with psycopg.connect(server, autocommit=True) as other:
+            other.execute("SELECT pg_terminate_backend(%s)", [own])
+        connection.execute(text("SELECT 1"))
+
+
+def test_a_server_that_breaks_off_is_reached_again(postgresql: str, postgresql_url: str) -> None:
+    with MentionStore.open(postgresql_url) as store:
+        with pytest.raises(StoreError, match="the server is shutting down"):
+            break_off(store.database, postgresql)
         assert store.status() == []
 
 
@@ -215,10 +218,8 @@ def test_in_memory() -> None:
         assert revision(connection) == SCHEMA_VERSION
 
 
-def test_sqlite_is_set_up_for_several_processes(store_url: str) -> None:
-    if not store_url.startswith("sqlite"):
-        pytest.skip("SQLite only")
-    database = connect(store_url)
+def test_sqlite_is_set_up_for_several_processes(sqlite_url: str) -> None:
+    database = connect(sqlite_url)
     with database.read() as connection:
         asked = [
             connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in ("journal_mode", "foreign_keys")

@@ -1,0 +1,323 @@
+"""Queries: columns, filters, orders and counts, alike on both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import insert, select
+
+from listener.calendar import parse_iso_week
+from listener.coverage import Spans
+from listener.errors import ConfigError
+from listener.mention import Kind, Metrics, Purpose, Sentiment
+from storage import schema
+from storage.choosing import case_variants
+from storage.queries import (
+    COLUMNS,
+    CoverageRow,
+    Filters,
+    count_by,
+    coverage_days,
+    rows,
+    stream_channels,
+    weekly_volume,
+)
+from storage.store import CoverageDay, MentionStore, Record
+
+MONDAY = datetime(2026, 11, 9, 12, tzinfo=UTC)
+
+
+def ids(store: MentionStore, **asked: Any) -> list[str]:
+    options = {name: asked.pop(name) for name in ("sort", "limit") if name in asked}
+    return [row["external_id"] for row in rows(store, Filters.of(**asked), **{"sort": "external_id", **options})]
+
+
+@pytest.fixture
+def filled(pulling: Any, record: Callable[..., Record], tombstone: Any, signals: Any) -> MentionStore:
+    """Six mentions of one organization, one of which another has too."""
+    pulling.save(
+        record("a", "Parking at ÉCOLE 100%", signals=signals("parking", "pain", sentiment=Sentiment.NEGATIVE)),
+        record("b", "_quiet_ ward", at=MONDAY + timedelta(days=1), signals=signals("noise-comfort"), own=True),
+        record("c", "nothing", at=MONDAY - timedelta(days=7), signals=signals(language=None), kind=Kind.REPLY),
+        record("d", "gone soon", at=MONDAY + timedelta(days=7), signals=signals(purpose=Purpose.QUESTION)),
+    )
+    pulling.save(tombstone("d", at=MONDAY + timedelta(days=8)))
+    pulling.save(
+        record(
+            "t3_e",
+            "école",
+            channel="reddit",
+            at=MONDAY + timedelta(hours=1),
+            signals=signals("parking", language="fr", sentiment=Sentiment.POSITIVE, sentiment_score=0.25),
+            metrics=Metrics(likes=5, views=9),
+            permalink="https://example.org/e",
+            parent_external_id="t3_p",
+            edited_at=MONDAY + timedelta(hours=2),
+        ),
+    )
+    pulling.save(record("a", "Parking at ÉCOLE 100%", zone="Europe/Athens"), organization="general")
+    return pulling.store  # type: ignore[no-any-return]  # Pulling is a class of conftest, which cannot be imported
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({}, ["a", "a", "b", "c", "d", "t3_e"]),
+        ({"organizations": "general"}, ["a"]),
+        ({"organizations": ["general", "st-elsewhere"], "channels": "reddit"}, ["t3_e"]),
+        ({"channels": ("twitter", "reddit"), "topics": "parking"}, ["a", "a", "t3_e"]),
+        ({"topics": ["noise-comfort", "pain"]}, ["a", "a", "b"]),
+        ({"topics": "(untagged)"}, ["c", "d"]),
+        ({"topics": ["(untagged)", "noise-comfort"]}, ["b", "c", "d"]),
+        ({"topics": "all", "organizations": "general"}, ["a"]),
+        ({"purposes": "question"}, ["d"]),
+        ({"purposes": Purpose.QUESTION, "kinds": Kind.POST}, ["d"]),
+        ({"sentiments": "negative"}, ["a", "a"]),
+        ({"sentiments": ["positive", "unscored"]}, ["b", "c", "d", "t3_e"]),
+        ({"kinds": "reply"}, ["c"]),
+        ({"languages": "fr"}, ["t3_e"]),
+        ({"own": True}, ["b"]),
+        ({"own": False, "organizations": "st-elsewhere"}, ["a", "c", "d", "t3_e"]),
+        ({"weeks": "2026-W46"}, ["a", "a", "b", "t3_e"]),
+        ({"weeks": [parse_iso_week("2026-W45"), "2026-W47"]}, ["c", "d"]),
+        ({"weeks": "2026-W46", "since": "2026-11-10"}, ["b"]),
+        ({"weeks": "2026-W46", "until": "2026-11-09", "organizations": "st-elsewhere"}, ["a", "t3_e"]),
+        ({"since": date(2026, 11, 10)}, ["b", "d"]),
+        ({"until": "2026-11-09", "organizations": "st-elsewhere"}, ["a", "c", "t3_e"]),
+        ({"since": "2026-11-10", "until": "2026-11-10"}, ["b"]),
+        ({"contains": "PARKING"}, ["a", "a"]),
+        ({"contains": "École"}, ["a", "a", "t3_e"]),
+        ({"contains": "%"}, ["a", "a"]),
+        ({"contains": "_"}, ["b"]),
+        ({"contains": ""}, ["a", "a", "b", "c", "d", "t3_e"]),
+        ({"organizations": None, "weeks": None, "since": None}, ["a", "a", "b", "c", "d", "t3_e"]),
+    ],
+)
+def test_filters(filled: MentionStore, asked: dict[str, Any], found: list[str]) -> None:
+    assert ids(filled, **asked) == found
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"organizations": "st-elsewere"}, "no organization 'st-elsewere'; did you mean 'st-elsewhere'"),
+        ({"channels": "redit"}, "no channel 'redit'; did you mean 'reddit'"),
+        ({"topics": "parkin"}, "no topic 'parkin'; did you mean 'parking'"),
+        ({"kinds": "posts"}, "no kind 'posts'; did you mean 'post'"),
+        ({"sentiments": "sad"}, r"no sentiment 'sad' \(there are: negative, neutral, positive, unscored\)"),
+        ({"purposes": "questions"}, "did you mean 'question'"),
+        ({"topic": "parking"}, "no filter 'topic'; did you mean 'topics'"),
+        ({"weeks": "2025-W53"}, "2025-W53"),
+        ({"since": "yesterday"}, "since = 'yesterday' is no date: write it as 2026-11-09"),
+        ({"since": "2026-11-10", "until": "2026-11-09"}, "since 2026-11-10 is later than until 2026-11-09"),
+        ({"sort": "likess"}, "no sort key 'likess'; did you mean 'likes'"),
+    ],
+)
+def test_what_does_not_exist(store: MentionStore, asked: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ids(store, **asked)
+
+
+def test_a_row_is_whole_and_in_order(filled: MentionStore) -> None:
+    (row,) = rows(filled, Filters(channels=("reddit",)))
+    assert tuple(row) == COLUMNS
+    assert row == {
+        "channel": "reddit",
+        "external_id": "t3_e",
+        "kind": "post",
+        "organization": "st-elsewhere",
+        "published_at": MONDAY + timedelta(hours=1),
+        "edited_at": MONDAY + timedelta(hours=2),
+        "removed_at": None,
+        "language": "fr",
+        "purpose": None,
+        "topics": "parking",
+        "sentiment": "positive",
+        "sentiment_score": 0.25,
+        "text": "école",
+        "permalink": "https://example.org/e",
+        "parent_external_id": "t3_p",
+        "likes": 5,
+        "replies": None,
+        "shares": None,
+        "views": 9,
+        "own": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("sort", "found"),
+    [
+        ("-published_at", ["d", "b", "t3_e", "a", "a", "c"]),
+        ("published_at", ["c", "a", "a", "t3_e", "b", "d"]),
+        ("likes", ["t3_e", "a", "a", "b", "c", "d"]),
+        ("-likes", ["t3_e", "a", "a", "b", "c", "d"]),
+        ("-sentiment", ["t3_e", "a", "a", "b", "c", "d"]),
+        ("topics", ["b", "a", "a", "t3_e", "c", "d"]),
+    ],
+)
+def test_order(filled: MentionStore, sort: str, found: list[str]) -> None:
+    topics = [row["topics"] for row in rows(filled, Filters(), sort="external_id")]
+    assert topics == ["pain,parking", "pain,parking", "noise-comfort", None, None, "parking"]
+    expected = ["b", "a", "a", "t3_e", "c", "d"] if sort == "topics" else found
+    assert ids(filled, sort=sort) == expected
+    assert ids(filled, sort=sort, limit=2) == expected[:2]
+
+
+def test_words_sort_by_code_point(pulling: Any, record: Callable[..., Record]) -> None:
+    names = ["B", "a", "_", "é", "-", "Z1", "Z-0"]
+    pulling.save(*(record(name) for name in names))
+    assert ids(pulling.store) == sorted(names)
+
+
+def test_the_view_has_the_querys_rows(filled: MentionStore) -> None:
+    with filled.database.read() as connection:
+        seen = connection.exec_driver_sql("SELECT * FROM v_mentions ORDER BY channel, external_id, organization")
+        view = [dict(row) for row in seen.mappings()]
+    queried = sorted(
+        rows(filled, Filters()), key=lambda row: (row["channel"], row["external_id"], row["organization"])
+    )
+    assert [tuple(row) for row in view] == [COLUMNS] * len(queried)
+    moments = {"published_at", "edited_at", "removed_at"}
+    for row, same in zip(view, queried, strict=True):
+        assert {k: v for k, v in row.items() if k not in moments} == {
+            k: v for k, v in same.items() if k not in moments
+        }
+        for name in moments:
+            assert str(row[name])[:19] == str(same[name])[:19]
+
+
+@pytest.mark.parametrize(
+    ("fields", "counted"),
+    [
+        ([], [(6,)]),
+        (["channel"], [("reddit", 1), ("twitter", 5)]),
+        (["week"], [("2026-W45", 1), ("2026-W46", 4), ("2026-W47", 1)]),
+        (
+            ["day", "organization"],
+            [
+                (date(2026, 11, 2), "st-elsewhere", 1),
+                (date(2026, 11, 9), "general", 1),
+                (date(2026, 11, 9), "st-elsewhere", 2),
+                (date(2026, 11, 10), "st-elsewhere", 1),
+                (date(2026, 11, 16), "st-elsewhere", 1),
+            ],
+        ),
+        (["topic"], [("(untagged)", 2), ("noise-comfort", 1), ("pain", 2), ("parking", 3)]),
+        (["group"], [("(untagged)", 2), ("environment", 1), ("medicines", 2), ("travel", 3)]),
+        (
+            ["group", "topic", "channel"],
+            [
+                ("(untagged)", "(untagged)", "twitter", 2),
+                ("environment", "noise-comfort", "twitter", 1),
+                ("medicines", "pain", "twitter", 2),
+                ("travel", "parking", "reddit", 1),
+                ("travel", "parking", "twitter", 2),
+            ],
+        ),
+        (["sentiment"], [("negative", 2), ("positive", 1), ("unscored", 3)]),
+        (["kind", "kind"], [("post", 5), ("reply", 1)]),
+        (["purpose"], [("question", 1), (None, 5)]),
+        (["language"], [("en", 4), ("fr", 1), (None, 1)]),
+    ],
+)
+def test_counts(filled: MentionStore, fields: list[str], counted: list[tuple[Any, ...]]) -> None:
+    found = count_by(filled, Filters(), fields)
+    assert [tuple(row.values()) for row in found] == counted
+    assert all(list(row) == [*dict.fromkeys(fields), "mentions"] for row in found)
+
+
+def test_counts_take_the_filters(filled: MentionStore) -> None:
+    found = count_by(filled, Filters.of(weeks="2026-W46", own=False), ["topic"])
+    assert found == [{"topic": "pain", "mentions": 2}, {"topic": "parking", "mentions": 3}]
+    with pytest.raises(ConfigError, match="cannot count by 'weeks'; did you mean 'week'"):
+        count_by(filled, Filters(), ["weeks"])
+
+
+def test_nothing_is_counted_in_an_empty_store(store: MentionStore) -> None:
+    assert count_by(store, Filters(), ["topic"]) == []
+    assert list(rows(store, Filters())) == []
+
+
+def test_rows_stream(pulling: Any, record: Callable[..., Record]) -> None:
+    """A reader may stop in the middle, and writing goes on while one reads."""
+    pulling.save(*(record(f"{n:05}") for n in range(3000)))
+    reading = rows(pulling.store, Filters(), sort="external_id")
+    assert next(reading)["external_id"] == "00000"
+    pulling.save(record("later"))
+    assert sum(1 for _ in reading) == 2999
+    stopped = rows(pulling.store, Filters())
+    next(stopped)
+    stopped.close()  # type: ignore[attr-defined]  # an iterator to the caller, a generator here
+    assert len(ids(pulling.store)) == 3001
+
+
+def test_a_data_frame(filled: MentionStore) -> None:
+    frame = filled.query(organizations="st-elsewhere", sort="external_id", limit=4)
+    assert tuple(frame.columns) == COLUMNS
+    assert list(frame["external_id"]) == ["a", "b", "c", "d"]
+    kinds = {name: str(kind) for name, kind in frame.dtypes.items()}
+    assert {kinds[name] for name in ("published_at", "edited_at", "removed_at")} == {"datetime64[us, UTC]"}
+    assert {kinds[name] for name in ("likes", "replies", "shares", "views")} == {"Int64"}
+    assert (kinds["own"], kinds["sentiment_score"], kinds["text"]) == ("boolean", "Float64", "string")
+    assert frame["published_at"].iloc[0] == MONDAY
+    assert list(frame["own"]) == [False, True, False, False]
+    assert frame["likes"].isna().all()
+    assert dict(filled.query(contains="nowhere to be found").dtypes) == dict(frame.dtypes)
+    with pytest.raises(ConfigError, match="no filter 'organisation'; did you mean 'organizations'"):
+        filled.query(organisation="x")
+
+
+# ruff: noqa: RUF001 - letters that look like others are what is tested here
+LETTERS = st.text(st.sampled_from("aAkKsSßẞéÉσςΣçÇİıſK%_/\\жЖ́ 𐐀𐐨"), min_size=1, max_size=6)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(words=LETTERS, needle=LETTERS)
+@example(words="ΟΔΟΣ σς", needle="οδος ΣΣ")
+@example(words="STRAẞE", needle="straße")
+def test_contains_follows_one_rule_on_both_databases(
+    pulling: Any, record: Callable[..., Record], words: str, needle: str
+) -> None:
+    """The rule, said in Python: each letter of ASCII in lower case, each other letter in one form of its case."""
+
+    def fold(letters: str) -> str:
+        return "".join(
+            letter.lower() if letter.isascii() else min(case_variants(letter), default=letter)
+            for letter in letters
+        )
+
+    number = str(len(words) * 1000 + sum(map(ord, words)))
+    pulling.save(record(f"{number}{words.encode().hex()}", words))
+    found = {row["text"] for row in rows(pulling.store, Filters(contains=needle))}
+    assert (words in found) == (fold(needle) in fold(words))
+
+
+def test_coverage(pulling: Any, record: Callable[..., Record], store: MentionStore) -> None:
+    pulling.save(record(), coverage=Spans(), coverage_days=[CoverageDay(1, 10, 0), CoverageDay(2, 20, 5)])
+    pulling.save(record(channel="reddit"), coverage_days=[CoverageDay(2, 30, 0), CoverageDay(3, 1, 1)])
+    pulling.save(record(), organization="general", coverage_days=[CoverageDay(2, 7, 0)])
+    twitter, reddit = pulling.stream()[0], pulling.stream(channel="reddit")[0]
+    assert coverage_days(store, organization="st-elsewhere", first_day=2, last_day=3) == [
+        CoverageRow("reddit", reddit, 2, 30, 0),
+        CoverageRow("reddit", reddit, 3, 1, 1),
+        CoverageRow("twitter", twitter, 2, 20, 5),
+    ]
+    assert stream_channels(store, organization="st-elsewhere") == {twitter: "twitter", reddit: "reddit"}
+    assert stream_channels(store, organization="unheard-of") == {}
+    with pytest.raises(ConfigError, match="no organization 'unheard-of'"):
+        weekly_volume(store, organization="unheard-of", weeks=[1])
+
+
+def test_a_topic_of_two_sources_is_named_once(filled: MentionStore) -> None:
+    with filled.database.write() as connection:
+        for row in connection.execute(select(schema.mention_topics)).all():
+            connection.execute(insert(schema.mention_topics).values(row._asdict() | {"source": "model"}))
+    assert ids(filled, topics="parking") == ["a", "a", "t3_e"]
+    assert next(rows(filled, Filters(), sort="external_id"))["topics"] == "pain,parking"
+    assert {row["topic"]: row["mentions"] for row in count_by(filled, Filters(), ["topic"])}["parking"] == 3

