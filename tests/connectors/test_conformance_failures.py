@@ -16,11 +16,14 @@ from listener.standins.server import Fault
 if TYPE_CHECKING:
     from conftest import Bench, Reading
 
+    from connectors.base import Connector
+
 REFUSED = {"error": "refused", "message": "refused", "detail": "refused"}
 WAIT = 120
+TIMEOUT = 0.3
 STALL = 6.0
 PATIENCE = 4.0
-"""Seconds; a stalled request that has the suite's timeout is over long before, its repetitions included."""
+"""Seconds; a stalled request with the timeout above is over long before, its repetitions included."""
 
 
 def refused(status: int, **headers: str) -> dict[str, Any]:
@@ -58,10 +61,15 @@ def assert_foreseen(reading: Reading, expected: type[ListenerError]) -> None:
     assert reading.seconds < PATIENCE, "a request without a timeout"
 
 
+def impatient(bench: Bench, fault: Fault) -> Connector:
+    """A connector that waits for no stall; for the other faults it has time on a busy machine."""
+    return bench.connector(timeout_seconds=TIMEOUT) if fault.what == "stall" else bench.connector()
+
+
 def fail_and_heal(bench: Bench, fault: Fault) -> tuple[Reading, Reading]:
     """Read into the fault, mend the platform, and read on from the last cursor with a new connector."""
     bench.standin.fail(fault)
-    broken = bench.read()
+    broken = bench.read(connector=impatient(bench, fault))
     bench.standin.heal()
     return broken, bench.whole(broken.cursor)
 
@@ -105,15 +113,14 @@ def test_a_failure_that_passes_at_any_request_loses_nothing(bench: Bench, name: 
 def test_a_failure_of_a_recheck(bench: Bench, name: str) -> None:
     posts = bench.posts(6)
     keys, expected = FAULTS[name]
-    bench.standin.fail(Fault(**keys, times=None))
-    broken = bench.recheck([post.external_id for post in posts])
-    if name == "404" and broken.error is None:
-        expected = ListenerError
-        assert not broken.mentions, "a platform that has lost its way is no reason for tombstones"
+    identities = [post.external_id for post in posts]
+    fault = Fault(**keys, times=None)
+    bench.standin.fail(fault)
+    broken = bench.recheck(identities, connector=impatient(bench, fault))
     assert_foreseen(broken, expected)
-    assert broken.mentions == {}
+    assert broken.mentions == {}, "a platform that has lost its way is no reason for tombstones"
     bench.standin.heal()
-    assert bench.recheck([post.external_id for post in posts]).texts == bench.texts(posts)
+    assert bench.recheck(identities).texts == bench.texts(posts)
 
 
 def test_a_rate_limit_says_when_to_come_back(bench: Bench) -> None:
