@@ -1,0 +1,1 @@
+"""What runs, once or on a schedule: each job a plain function of settings and store."""

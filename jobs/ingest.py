@@ -1,0 +1,311 @@
+"""The line of the house: what a platform says becomes what the store holds.
+
+For each stream, page by page:
+
+    state ─▶ connector.pull ─▶ redact ─▶ known? ─▶ hear what is new ─▶ save_page ─▶ finish_run
+             (the network)     └────── jobs/hearing.py (pure) ──────┘  (one transaction: mentions,
+                                                                        cursor, coverage, dirty days)
+
+What must hold, and why it does:
+
+- Killed anywhere, nothing is lost and nothing doubled. The cursor is committed with the page it stands for;
+  a page that was fetched and not committed is fetched again, and the store knows its mentions by their key.
+- One failing stream never stops the others. What is foreseen (rate limit, quota, credential, outage) becomes
+  the run's outcome and the stream's rest (``jobs/pacing.py``); a bug is logged with its traceback, the stream
+  marked failed, the others pulled, and then it is raised.
+- A stream is pulled by one process at a time: a lease, renewed with each page. Two at once would harm nothing
+  but pay the platform twice.
+- Budgets hold over a day of the platform's, however many runs it has: the meter starts from what they took.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import connectors as installed
+from connectors.base import Cursor, Meter, Page, StreamSpec, Window
+from jobs import leases
+from jobs.attempt import Ending, attempt
+from jobs.connections import Connections, Platforms, stream_state
+from jobs.hearing import Hearing, account_names, analyzer_for
+from jobs.pacing import Outcome, is_resting
+from jobs.reading import changed_days
+from listener.errors import ConfigError, LeaseHeld, ListenerError
+from listener.signals.topics import Taxonomy
+from listener.usage import Usage
+from storage.records import PageCounts
+
+if TYPE_CHECKING:
+    from listener.clock import Clock
+    from listener.settings import Settings
+    from listener.signals.analysis import Analyzer
+    from storage.records import Record, StreamState
+    from storage.store import MentionStore
+
+logger = logging.getLogger(__name__)
+
+LEASE_TTL = timedelta(minutes=5)
+"""Longer than a page takes; a killed process's lease stands in nobody's way on the same machine."""
+
+OnPage = Callable[[StreamSpec, int], None]
+"""Told of each page: its stream, and how many mentions it brought."""
+
+Keep = Callable[[Page, Sequence["Record"], Mapping[str, str]], PageCounts]
+"""Keeps a page: its records, and the fingerprints of those that the store had before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """What became of one stream: ``fetched`` mentions came, ``counts`` says what they were to the store.
+
+    ``error`` is the foreseen error that ended the run, ``resume_at`` (UTC) when the scheduler tries again.
+    """
+
+    stream: StreamSpec
+    outcome: Outcome
+    pages: int = 0
+    fetched: int = 0
+    counts: PageCounts = field(default_factory=PageCounts)
+    skipped: int = 0
+    usage: Usage = field(default_factory=Usage)
+    error: ListenerError | None = None
+    resume_at: datetime | None = None
+
+
+def ingest(
+    settings: Settings,
+    store: MentionStore,
+    *,
+    clock: Clock,
+    channels: Sequence[str] = (),
+    organizations: Sequence[str] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
+    limit: int | None = None,
+    dry_run: bool = False,
+    stop: threading.Event | None = None,
+    on_page: OnPage | None = None,
+    only: StreamSpec | None = None,
+    scheduled: bool = False,
+    platforms: Platforms = installed,
+) -> list[RunReport]:
+    """Pull what is new from the chosen streams (default: all) into the store, one after the other.
+
+    ``since`` and ``until`` (UTC) ask for a window; ``limit`` keeps that many mentions a stream at the most;
+    ``dry_run`` fetches and counts and stores nothing. Once ``stop`` is set the page in hand is kept and the
+    rest left for next time. A ``scheduled`` run lets a resting stream rest; asked for by hand it is tried,
+    for whoever asks may just have mended it. ``only`` names one stream, as the scheduler pulls them.
+
+    Raises ``ConfigError`` and ``StoreError`` that no other stream would be spared, and at the end the first
+    bug. Every other error is in its stream's report.
+    """
+    if since is not None and until is not None and until < since:
+        raise ConfigError(f"until {until.isoformat()} lies before since {since.isoformat()}: swap them")
+    streams = [
+        stream
+        for stream, _ in platforms.streams(settings)
+        if (not channels or stream.channel in channels)
+        and (not organizations or stream.organization in organizations)
+        and (only is None or stream == only)
+    ]
+    order = _Order(Window(since, until), limit, stop or threading.Event(), on_page or _unheard, scheduled)
+    with Connections(settings, store, clock, platforms) as connections:
+        puller = _Puller(settings, store, clock, connections, order)
+        if dry_run:
+            reports = [puller.rehearse(stream) for stream in streams]
+        else:
+            store.declare(settings.organizations, puller.taxonomy)
+            reports = [puller.run(stream) for stream in streams]
+    if puller.bug is not None:
+        raise puller.bug
+    return reports
+
+
+def _unheard(_stream: StreamSpec, _count: int) -> None:
+    """Stand in where nobody wants to be told of pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What was asked of every stream."""
+
+    window: Window
+    limit: int | None
+    stop: threading.Event
+    on_page: OnPage
+    scheduled: bool
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a run has come: what it brought, what it took, and the cursor that is safe to keep."""
+
+    cursor: Cursor
+    meter: Meter = field(default_factory=Meter)
+    pages: int = 0
+    fetched: int = 0
+    counts: PageCounts = field(default_factory=PageCounts)
+    skipped: int = 0
+
+    def keep(self, page: Page, counts: PageCounts) -> None:
+        self.cursor = page.cursor
+        self.pages += 1
+        self.fetched += len(page.mentions)
+        self.counts = self.counts + counts
+        self.skipped += len(page.skipped)
+
+    def report(self, stream: StreamSpec, ending: Ending) -> RunReport:
+        return RunReport(
+            stream=stream,
+            outcome=ending.verdict.outcome,
+            pages=self.pages,
+            fetched=self.fetched,
+            counts=self.counts,
+            skipped=self.skipped,
+            usage=self.meter.usage,
+            error=ending.error,
+            resume_at=ending.verdict.paused_until,
+        )
+
+
+class _Puller:
+    """One call of :func:`ingest`: what all its streams share."""
+
+    def __init__(
+        self, settings: Settings, store: MentionStore, clock: Clock, connections: Connections, order: _Order
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._clock = clock
+        self._connections = connections
+        self._order = order
+        secret = settings.author_secret
+        self._author_secret = secret.get_secret_value() if secret else None
+        self.taxonomy = Taxonomy.load(settings.topics_file)
+        self._analyzer: Analyzer = analyzer_for(settings, self.taxonomy)
+        self._rehearsed: dict[str, Usage] = {}
+        self.bug: Exception | None = None
+
+    def run(self, stream: StreamSpec) -> RunReport:
+        """Pull one stream into the store, unless it rests, another process has it or we are to stop."""
+        if self._order.stop.is_set():
+            return RunReport(stream=stream, outcome="interrupted")
+        state = stream_state(self._store, stream)
+        if self._order.scheduled and is_resting(state.paused_until, self._clock.now()):
+            return RunReport(stream=stream, outcome="paused", resume_at=state.paused_until)
+        try:
+            with leases.held(self._store, f"stream:{state.id}", LEASE_TTL, self._clock) as renew:
+                # Asked again: who held the lease until now may have moved the cursor.
+                return self._pull(stream, stream_state(self._store, stream), renew)
+        except LeaseHeld as error:
+            return RunReport(stream=stream, outcome="held", error=error)
+
+    def _pull(self, stream: StreamSpec, state: StreamState, renew: Callable[[], None]) -> RunReport:
+        window = self._order.window
+        run_id = self._store.begin_run(state.id, since=window.since, until=window.until)
+        progress = _Progress(state.cursor)
+        coverage = state.coverage
+        zone = self._settings.organization(stream.organization).zone
+
+        def save(page: Page, records: Sequence[Record], known: Mapping[str, str]) -> PageCounts:
+            nonlocal coverage
+            del known
+            read = coverage.add(*page.covered) if page.covered else coverage
+            counts = self._store.save_page(
+                stream_id=state.id,
+                run_id=run_id,
+                records=records,
+                cursor=page.cursor,
+                coverage=read,
+                coverage_days=changed_days(coverage, read, zone),
+                usage=progress.meter.usage,
+                skipped=len(page.skipped),
+            )
+            coverage = read
+            renew()
+            return counts
+
+        ending = self._attempt(stream, state.failures, lambda: self._read(stream, progress, save))
+        self._store.finish_run(
+            run_id,
+            outcome=ending.verdict.outcome,
+            usage=progress.meter.usage,
+            error=ending.message,
+            failures=ending.verdict.failures,
+            paused_until=ending.verdict.paused_until,
+        )
+        return progress.report(stream, ending)
+
+    def rehearse(self, stream: StreamSpec) -> RunReport:
+        """Fetch one stream from where it stands and count what is new, without a trace in the store."""
+        if self._order.stop.is_set():
+            return RunReport(stream=stream, outcome="interrupted")
+        state = self._store.find_stream(organization=stream.organization, channel=stream.channel, key=stream.key)
+        progress = _Progress(state.cursor if state else {})
+        failures = state.failures if state else 0
+        ending = self._attempt(stream, failures, lambda: self._read(stream, progress, forecast))
+        self._rehearsed[stream.channel] = self._rehearsed.get(stream.channel, Usage()) + progress.meter.usage
+        return progress.report(stream, ending)
+
+    def _attempt(self, stream: StreamSpec, failures: int, work: Callable[[], Outcome]) -> Ending:
+        ending = attempt(stream, work, failures=failures, clock=self._clock)
+        self.bug = self.bug or ending.bug
+        return ending
+
+    def _read(self, stream: StreamSpec, progress: _Progress, keep: Keep) -> Outcome:
+        """Read a stream page by page and have each kept; returns how far it came."""
+        connector = self._connections.connector(stream.channel)
+        progress.meter = self._connections.meter(stream.channel, besides=self._rehearsed.get(stream.channel))
+        hearing = self._hearing(stream)
+        for fetched in connector.pull(stream, progress.cursor, self._order.window, progress.meter):
+            page, is_last = cut(fetched, progress.cursor, self._room(progress))
+            for item in page.skipped:
+                logger.warning("%s: skipped %s: %s", stream, item.external_id or "an item", item)
+            known = self._store.known(stream.channel, [mention.external_id for mention in page.mentions])
+            records = [hearing.record(mention, known) for mention in page.mentions]
+            progress.keep(page, keep(page, records, known))
+            self._order.on_page(stream, len(page.mentions))
+            if is_last:
+                return "partial"
+            if self._order.stop.is_set():
+                return "interrupted"
+        return "done"
+
+    def _room(self, progress: _Progress) -> int | None:
+        return None if self._order.limit is None else self._order.limit - progress.fetched
+
+    def _hearing(self, stream: StreamSpec) -> Hearing:
+        return Hearing(
+            channel=stream.channel,
+            analyzer=self._analyzer,
+            zone=self._settings.organization(stream.organization).zone,
+            own_accounts=account_names(stream.own_accounts),
+            author_key=self._settings.privacy.author_key,
+            author_secret=self._author_secret,
+            derived_metrics=self._connections.derived_metrics(stream.channel),
+        )
+
+
+def cut(page: Page, cursor: Cursor, room: int | None) -> tuple[Page, bool]:
+    """Return what of ``page`` fits into ``room`` (None: all of it), and whether that is the last to be kept.
+
+    Of a page cut short the cursor before it is kept: its rest is fetched again by the next run.
+    """
+    if room is None or len(page.mentions) < room:
+        return page, False
+    if len(page.mentions) == room:
+        return page, True
+    return replace(page, mentions=page.mentions[:room], cursor=cursor, covered=None), True
+
+
+def forecast(page: Page, records: Sequence[Record], known: Mapping[str, str]) -> PageCounts:
+    """Count what a page would be to the store, by its texts alone: only the store sees a changed metric."""
+    del page
+    inserted = sum(record.mention.external_id not in known for record in records)
+    unchanged = sum(record.signals is None for record in records)
+    return PageCounts(inserted=inserted, updated=len(records) - inserted - unchanged, unchanged=unchanged)

@@ -1,0 +1,104 @@
+"""Work that one process at a time should do: a lease in the database, named after its holder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from listener.errors import LeaseHeld
+
+if TYPE_CHECKING:
+    from listener.clock import Clock
+    from storage.store import MentionStore
+
+_START_TIME = 19  # field 22 of /proc/PID/stat, counted from the state that follows the command's name
+
+
+def owner_name() -> str:
+    """Return a new name for a holder, from which others on this machine can tell whether it still lives.
+
+    The machine counts together with its process namespace: two containers may share a host name, and neither
+    can see the other's processes. The start time tells a process from a later one of the same number, and a
+    token two threads of one process.
+    """
+    pid = os.getpid()
+    return f"{_machine()}:{pid}:{_started(pid)}:{secrets.token_hex(4)}"
+
+
+def is_dead(owner: str) -> bool:
+    """Tell whether ``owner`` is a process of this machine that has ended; False where that cannot be known."""
+    machine, _, rest = owner.partition(":")
+    pid, _, started = rest.partition(":")
+    if machine != _machine() or not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return _started(int(pid)) != started.partition(":")[0]
+
+
+def acquire(store: MentionStore, name: str, owner: str, ttl: timedelta) -> int | None:
+    """Take or renew the lease ``name`` and return its fence, or None where another live process holds it.
+
+    A lease that a killed process of this machine left behind is taken at once; one from elsewhere runs out.
+    """
+    fence = store.acquire_lease(name, owner, ttl)
+    if fence is None and (holder := store.lease_owner(name)) is not None and is_dead(holder):
+        store.release_lease(name, holder)
+        fence = store.acquire_lease(name, owner, ttl)
+    return fence
+
+
+@contextlib.contextmanager
+def held(store: MentionStore, name: str, ttl: timedelta, clock: Clock) -> Iterator[Callable[[], None]]:
+    """Hold the lease ``name`` for a block of work; yields what renews it, once a third of ``ttl`` has passed.
+
+    Raises ``LeaseHeld`` where another process has the lease, also from a renewal that came too late.
+    """
+    owner = owner_name()
+    renewed_at: datetime | None = None
+
+    def renew() -> None:
+        nonlocal renewed_at
+        now = clock.now()
+        if renewed_at is not None and now - renewed_at < ttl / 3:
+            return
+        if acquire(store, name, owner, ttl) is None:
+            raise LeaseHeld(f"another process holds the lease {name!r} ({store.lease_owner(name)}): let it finish")
+        renewed_at = now
+
+    renew()
+    try:
+        yield renew
+    finally:
+        store.release_lease(name, owner)
+
+
+def _machine() -> str:
+    try:
+        namespace = Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
+    except OSError:
+        namespace = ""
+    return f"{socket.gethostname()}/{namespace}"
+
+
+def _started(pid: int) -> str:
+    """Return when the process started, in ticks since the machine did; empty for a dead or unknown one.
+
+    A killed process that nobody has waited for still has an entry: its state says Z, and it is dead.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[_START_TIME]

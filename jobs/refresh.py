@@ -1,0 +1,182 @@
+"""Looks mentions up again: edits are taken over, and what was removed on its platform is removed here.
+
+X demands that what it deleted or changed be deleted or changed, Reddit that deletions be followed within 48
+hours as a routine, YouTube that data not refreshed for 30 days be let go.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import connectors as installed
+from connectors.base import Meter, Page, StreamSpec
+from jobs.attempt import attempt
+from jobs.connections import Connections, Platforms, stream_state
+from jobs.hearing import analyzer_for, hear, is_known
+from jobs.pacing import Outcome
+from listener.signals.topics import Taxonomy
+from listener.usage import Usage
+from storage.records import PageCounts
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from listener.clock import Clock
+    from listener.errors import ListenerError
+    from listener.mention import Mention
+    from listener.settings import Settings
+    from listener.signals.analysis import Analyzer, Signals
+    from storage.store import MentionStore
+
+logger = logging.getLogger(__name__)
+
+LOOK_BACK = timedelta(days=30)
+"""Mentions published this long ago or less are looked up again."""
+CHECK_EVERY = timedelta(hours=24)
+"""A mention that was read or looked up more recently than this is left for the next time."""
+AT_MOST = 10_000
+"""Mentions of a channel looked up in one go; the longest unchecked come first."""
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefreshReport:
+    """What became of one channel's mentions: ``checked`` came back, as they are or as tombstones."""
+
+    channel: str
+    outcome: Outcome
+    checked: int = 0
+    counts: PageCounts = field(default_factory=PageCounts)
+    usage: Usage = field(default_factory=Usage)
+    error: ListenerError | None = None
+    resume_at: datetime | None = None
+
+
+def refresh(
+    settings: Settings,
+    store: MentionStore,
+    *,
+    clock: Clock,
+    channels: Sequence[str] = (),
+    look_back: timedelta = LOOK_BACK,
+    check_every: timedelta = CHECK_EVERY,
+    stop: threading.Event | None = None,
+    platforms: Platforms = installed,
+) -> list[RefreshReport]:
+    """Look up again what the chosen channels (default: all) brought in the last ``look_back``.
+
+    Each page is stored by itself, so that a run which ends early has kept what it saw. What it takes counts
+    against the day's budget. Raises ``ConfigError`` and ``StoreError``, and at the end the first bug; every
+    other error is in its channel's report.
+    """
+    first_stream: dict[str, StreamSpec] = {}
+    for stream, _ in platforms.streams(settings):
+        if not channels or stream.channel in channels:
+            first_stream.setdefault(stream.channel, stream)
+    taxonomy = Taxonomy.load(settings.topics_file)
+    store.declare(settings.organizations, taxonomy)
+    with Connections(settings, store, clock, platforms) as connections:
+        analyzer = analyzer_for(settings, taxonomy)
+        refresher = _Refresher(store, clock, connections, analyzer, stop or threading.Event())
+        reports = [refresher.run(stream, look_back, check_every) for stream in first_stream.values()]
+    if refresher.bug is not None:
+        raise refresher.bug
+    return reports
+
+
+class _Refresher:
+    """One call of :func:`refresh`: what all its channels share."""
+
+    def __init__(
+        self,
+        store: MentionStore,
+        clock: Clock,
+        connections: Connections,
+        analyzer: Analyzer,
+        stop: threading.Event,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._connections = connections
+        self._analyzer = analyzer
+        self._stop = stop
+        self.bug: Exception | None = None
+
+    def run(self, stream: StreamSpec, look_back: timedelta, check_every: timedelta) -> RefreshReport:
+        """Look up the mentions of one channel; ``stream``, its first, has the cost booked to it."""
+        now = self._clock.now()
+        due = self._store.due_for_recheck(
+            stream.channel, published_since=now - look_back, checked_before=now - check_every, limit=AT_MOST
+        )
+        if not due:
+            return RefreshReport(channel=stream.channel, outcome="done")
+        state = stream_state(self._store, stream)
+        run_id = self._store.begin_run(state.id, since=now - look_back, until=None)
+        progress = _Progress()
+        ending = attempt(
+            f"refresh of {stream.channel}",
+            lambda: self._look_up(stream.channel, due, progress),
+            failures=state.failures,
+            clock=self._clock,
+        )
+        self.bug = self.bug or ending.bug
+        # Whether the stream is pulled, and when, is not for a look-up to decide: its rest stays what it is by now.
+        state = stream_state(self._store, stream)
+        self._store.finish_run(
+            run_id,
+            outcome=ending.verdict.outcome,
+            usage=progress.meter.usage,
+            error=ending.message,
+            failures=state.failures,
+            paused_until=state.paused_until,
+        )
+        return RefreshReport(
+            channel=stream.channel,
+            outcome=ending.verdict.outcome,
+            checked=progress.checked,
+            counts=progress.counts,
+            usage=progress.meter.usage,
+            error=ending.error,
+            resume_at=ending.verdict.paused_until,
+        )
+
+    def _look_up(self, channel: str, due: Sequence[str], progress: _Progress) -> Outcome:
+        connector = self._connections.connector(channel)
+        progress.meter = self._connections.meter(channel)
+        derived_metrics = self._connections.derived_metrics(channel)
+        for start in range(0, len(due), _BATCH):
+            for page in connector.recheck(due[start : start + _BATCH], progress.meter):
+                for item in page.skipped:
+                    logger.warning("%s: skipped %s: %s", channel, item.external_id or "an item", item)
+                known = self._store.known(channel, [mention.external_id for mention in page.mentions])
+                found = [self._heard(mention, known, derived_metrics=derived_metrics) for mention in page.mentions]
+                progress.keep(page, self._store.save_recheck(channel, found))
+                if self._stop.is_set():
+                    return "interrupted"
+        return "done"
+
+    def _heard(
+        self, mention: Mention, known: Mapping[str, str], *, derived_metrics: bool
+    ) -> tuple[Mention, Signals | None]:
+        redacted = replace(mention, text=self._analyzer.redact(mention.text))
+        if is_known(redacted, known):
+            return redacted, None
+        return redacted, hear(self._analyzer, redacted, derived_metrics=derived_metrics)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """How far a look-up has come, and what it took."""
+
+    meter: Meter = field(default_factory=Meter)
+    checked: int = 0
+    counts: PageCounts = field(default_factory=PageCounts)
+
+    def keep(self, page: Page, counts: PageCounts) -> None:
+        self.checked += len(page.mentions)
+        self.counts = self.counts + counts

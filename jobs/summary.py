@@ -1,0 +1,203 @@
+"""The weekly summary: one tidy row for each organization, week, channel and topic, and its CSV.
+
+Every configured channel has a row for every topic, zeros included, so that weeks can be laid side by side; the
+totals stand under the channel ``all`` and the topic ``all``. A mention with several topics counts in each and
+once in ``all``. Only the weekly rollup is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import connectors as installed
+from jobs.export import write_file
+from jobs.weeks_read import Reading, readings
+from listener.calendar import iso_week, local_day, week_end, week_of_day, week_span, week_start
+from listener.errors import ConfigError
+from listener.signals.topics import ALL, UNTAGGED, Taxonomy
+from storage import queries
+
+if TYPE_CHECKING:
+    from jobs.connections import Platforms
+    from listener.clock import Clock
+    from listener.settings import OrganizationSettings, Settings
+    from storage.queries import WeeklyVolume
+    from storage.store import MentionStore
+
+SETTLING = timedelta(hours=48)
+"""How long after its end a week may still change: edits, late comments, a platform's own delay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryRow:
+    """One line of the weekly CSV; the fields stand in the file's order.
+
+    ``week_start`` is the Monday, ``week_end`` the Sunday, in the organization's time zone. The four counts of
+    sentiment add up to ``mentions``. ``net_sentiment`` is (positive - negative) ÷ scored, in [-1, 1], None where
+    none was scored. ``engagement`` is likes, replies and shares. ``authors`` is None where none are kept.
+    ``mentions_previous_week`` and ``change`` (the difference) are None where the week before was not read:
+    nothing heard is not nothing said. ``coverage`` is the share of the week that the channel's streams read,
+    on average, from 0 to 1. ``provisional``: late items can still change the week.
+    """
+
+    organization: str
+    iso_week: str
+    week_start: date
+    week_end: date
+    channel: str
+    topic: str
+    mentions: int
+    authors: int | None
+    negative: int
+    neutral: int
+    positive: int
+    unscored: int
+    net_sentiment: float | None
+    engagement: int
+    mentions_previous_week: int | None
+    change: int | None
+    coverage: float
+    provisional: bool
+
+
+COLUMNS = tuple(field.name for field in fields(SummaryRow))
+
+
+def weekly_summary(
+    settings: Settings,
+    store: MentionStore,
+    *,
+    newest: int | None = None,
+    last: int = 1,
+    organizations: Sequence[str] = (),
+    clock: Clock,
+    platforms: Platforms = installed,
+) -> list[SummaryRow]:
+    """Return the rows of the ``last`` weeks up to the week number ``newest``, oldest week first.
+
+    Default: the last whole week of each organization. Raises ``ConfigError`` for an unknown organization,
+    ``StoreError``.
+    """
+    chosen = [settings.organization(slug) for slug in organizations] or settings.organizations
+    topics = [topic.slug for topic in Taxonomy.load(settings.topics_file).topics]
+    now = clock.now()
+    rows: list[SummaryRow] = []
+    for organization in chosen:
+        final = last_whole_week(organization, now) if newest is None else newest
+        weeks = range(final - last + 1, final + 1)
+        reading = readings(settings, store, organization, [weeks[0] - 1, *weeks], platforms)
+        volumes = queries.weekly_volume(store, organization=organization.slug, weeks=[weeks[0] - 1, *weeks])
+        book = _Book(organization, topics, reading, volumes, keeps_authors=settings.privacy.author_key != "none")
+        for week in weeks:
+            rows.extend(book.rows(week, now))
+    return rows
+
+
+def last_whole_week(organization: OrganizationSettings, now: datetime) -> int:
+    """Return the number of the week that ended last where the organization is."""
+    return week_of_day(local_day(now, organization.zone)) - 1
+
+
+def net_sentiment(negative: int, neutral: int, positive: int) -> float | None:
+    """Return (positive - negative) ÷ (all that were scored), to four places; None where none was."""
+    scored = negative + neutral + positive
+    return round((positive - negative) / scored, 4) if scored else None
+
+
+class _Book:
+    """One organization's numbers, laid out as rows."""
+
+    def __init__(
+        self,
+        organization: OrganizationSettings,
+        topics: Sequence[str],
+        reading: Reading,
+        volumes: Iterable[WeeklyVolume],
+        *,
+        keeps_authors: bool,
+    ) -> None:
+        self._organization = organization
+        self._reading = reading
+        self._keeps_authors = keeps_authors
+        self._volumes: Mapping[tuple[int, str, str], WeeklyVolume] = {
+            (volume.week, volume.channel, volume.topic): volume for volume in volumes
+        }
+        heard = {channel for _, channel, _ in self._volumes} | {one.channel for one in organization.streams}
+        self._channels = [ALL, *sorted(heard - {ALL})]
+        # A topic that the taxonomy no longer has keeps its counts, and so its row.
+        former = {topic for _, _, topic in self._volumes} - {ALL, UNTAGGED, *topics}
+        self._topics = [ALL, *topics, *sorted(former), UNTAGGED]
+
+    def rows(self, week: int, now: datetime) -> Iterable[SummaryRow]:
+        settled = now >= week_span(week, self._organization.zone)[1] + SETTLING
+        for channel in self._channels:
+            coverage = self._reading.coverage(week, channel)
+            provisional = not settled or self._reading.is_behind(week, channel)
+            for topic in self._topics:
+                yield self._row(week, channel, topic, coverage, provisional=provisional)
+
+    def _row(self, week: int, channel: str, topic: str, coverage: float, *, provisional: bool) -> SummaryRow:
+        volume = self._volumes.get((week, channel, topic))
+        mentions, before = volume.mentions if volume else 0, self._before(week, channel, topic)
+        negative, neutral, positive = (volume.negative, volume.neutral, volume.positive) if volume else (0, 0, 0)
+        return SummaryRow(
+            organization=self._organization.slug,
+            iso_week=iso_week(week),
+            week_start=week_start(week),
+            week_end=week_end(week),
+            channel=channel,
+            topic=topic,
+            mentions=mentions,
+            authors=(volume.authors if volume else 0) if self._keeps_authors else None,
+            negative=negative,
+            neutral=neutral,
+            positive=positive,
+            unscored=volume.unscored if volume else 0,
+            net_sentiment=net_sentiment(negative, neutral, positive),
+            engagement=volume.engagement if volume else 0,
+            mentions_previous_week=before,
+            change=None if before is None else mentions - before,
+            coverage=coverage,
+            provisional=provisional,
+        )
+
+    def _before(self, week: int, channel: str, topic: str) -> int | None:
+        volume = self._volumes.get((week - 1, channel, topic))
+        if volume is not None:
+            return volume.mentions
+        was_heard = (week - 1, channel, ALL) in self._volumes or self._reading.coverage(week - 1, channel) > 0
+        return 0 if was_heard else None
+
+
+def write_summaries(rows: Sequence[SummaryRow], output: Path | None = None) -> list[Path]:
+    """Write the weekly CSV and return the files written, each whole or not at all.
+
+    ``output`` is one file where its name ends with ``.csv``; else a folder (default: the present one, made
+    where only it is missing) that gets ``listener-weekly-<organization>-<ISO week>.csv`` for each week.
+    Raises ``ConfigError`` naming the path that cannot be written.
+    """
+    output = output or Path()
+    if output.suffix.lower() == ".csv" or (output.exists() and not output.is_dir()):
+        _write(output, rows)
+        return [output]
+    try:
+        output.mkdir(exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write into {output}: {error.strerror}; choose another folder with -o"
+        ) from error
+    files: dict[Path, list[SummaryRow]] = {}
+    for row in rows:
+        name = f"listener-weekly-{row.organization}-{row.iso_week}.csv"
+        files.setdefault(output / name, []).append(row)
+    for path, its_rows in files.items():
+        _write(path, its_rows)
+    return list(files)
+
+
+def _write(path: Path, rows: Iterable[SummaryRow]) -> None:
+    write_file(path, (asdict(row) for row in rows), COLUMNS, "csv")

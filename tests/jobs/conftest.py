@@ -1,0 +1,71 @@
+"""What the tests of the jobs share: a platform in memory, a clock that stands still, a store on SQLite."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from listener.clock import SteppedClock
+from listener.mention import Mention
+from listener.settings import Settings
+from storage.store import MentionStore
+
+
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+fake_platform = _load("fake_platform")
+
+
+@pytest.fixture
+def fake() -> Any:
+    """The module with Feed, FakePlatforms, make_mention, make_organization, make_settings and START."""
+    return fake_platform
+
+
+@pytest.fixture
+def clock() -> SteppedClock:
+    return SteppedClock(fake_platform.START)
+
+
+@pytest.fixture
+def feed() -> Any:
+    return fake_platform.Feed()
+
+
+@pytest.fixture
+def platforms(feed: Any) -> Any:
+    return fake_platform.FakePlatforms(birdsong=feed)
+
+
+@pytest.fixture
+def settings() -> Settings:
+    made: Settings = fake_platform.make_settings()
+    return made
+
+
+@pytest.fixture
+def mentions() -> list[Mention]:
+    return [fake_platform.make_mention(number) for number in range(25)]
+
+
+@pytest.fixture
+def store(tmp_path: Path, sqlite_template: Path, clock: SteppedClock) -> Iterator[MentionStore]:
+    file = tmp_path / "listener.db"
+    shutil.copy(sqlite_template, file)
+    with MentionStore.open(f"sqlite:///{file}", clock=clock) as opened:
+        yield opened

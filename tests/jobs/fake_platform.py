@@ -1,0 +1,175 @@
+"""A platform in memory that satisfies connectors.base.Connector: holds state, can be told to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from connectors.base import ConnectorSettings, Limits, Meter, Page, StreamOptions, StreamSpec
+from listener.errors import SkipItem
+from listener.mention import Author, Kind, Mention
+from listener.settings import OrganizationSettings, Settings, StreamSettings
+
+START = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
+
+
+class FakeSettings(ConnectorSettings):
+    derived_metrics: bool = True
+    most_requests: int | None = None
+
+
+@dataclass
+class Feed:
+    """What one channel holds: mentions in the order they are served, and what goes wrong."""
+
+    mentions: list[Mention] = field(default_factory=list)
+    page_size: int = 10
+    errors: dict[int, Exception] = field(default_factory=dict)
+    """Raised upon the n-th request of a pull, counted from 0."""
+    refused: Exception | None = None
+    """Raised on connecting."""
+    skipped: tuple[SkipItem, ...] = ()
+    before_page: Callable[[int], None] = lambda number: None
+    covered_from: datetime | None = None
+    now_known: dict[str, Mention] = field(default_factory=dict)
+    """What a re-check finds, by id; an id that is not here has been left out."""
+    requests: int = 0
+    closed: int = 0
+    windows: list[Any] = field(default_factory=list)
+
+
+class FakeConnector:
+    """One channel; a subclass for each feed."""
+
+    feed: ClassVar[Feed]
+    channel: ClassVar[str]
+    secrets = ()
+    kinds = ("search",)
+    lookback = timedelta(days=7)
+    settings_model = FakeSettings
+    options_model = StreamOptions
+
+    def __init__(self, settings: FakeSettings, secrets: Any, *, clock: Any, user_agent: str) -> None:
+        self.clock = clock
+
+    @classmethod
+    def budget(cls, settings: FakeSettings, now: datetime) -> tuple[Limits, datetime, datetime]:
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return Limits(requests=settings.most_requests), midnight, midnight + timedelta(days=1)
+
+    def pull(self, stream: StreamSpec, cursor: Any, window: Any, meter: Meter) -> Iterator[Page]:
+        self.feed.windows.append(window)
+        at = cursor.get("at", 0)
+        read_from = cursor.get("read_until")
+        since = datetime.fromisoformat(read_from) if read_from else self.clock.now() - timedelta(days=7)
+        request = 0
+        while True:
+            meter.request()
+            self.feed.requests += 1
+            self.feed.before_page(request)
+            if request in self.feed.errors:
+                raise self.feed.errors[request]
+            found = tuple(self.feed.mentions[at : at + self.feed.page_size])
+            at += len(found)
+            is_last = at >= len(self.feed.mentions)
+            now = self.clock.now()
+            kept = {"at": at, "read_until": now.isoformat()} if is_last else {**cursor, "at": at}
+            yield Page(
+                mentions=found,
+                cursor=kept,
+                covered=(self.feed.covered_from or since, now) if is_last else None,
+                skipped=self.feed.skipped,
+            )
+            if is_last:
+                return
+            request += 1
+
+    def recheck(self, external_ids: Iterable[str], meter: Meter) -> Iterator[Page]:
+        for number, external_id in enumerate(external_ids):
+            meter.request()
+            self.feed.requests += 1
+            self.feed.before_page(number)
+            if number in self.feed.errors:
+                raise self.feed.errors[number]
+            mention = self.feed.now_known.get(external_id)
+            yield Page(mentions=(mention,) if mention else (), cursor={}, skipped=self.feed.skipped)
+
+    def check(self, meter: Meter) -> None:
+        meter.request()
+
+    def close(self) -> None:
+        self.feed.closed += 1
+
+
+class FakePlatforms:
+    """Stands where the package ``connectors`` stands."""
+
+    def __init__(self, **feeds: Feed) -> None:
+        self.feeds = feeds
+        self._classes = {
+            name: type("FakeConnector", (FakeConnector,), {"channel": name, "feed": feed})
+            for name, feed in feeds.items()
+        }
+
+    def streams(self, settings: Settings) -> list[tuple[StreamSpec, StreamSettings]]:
+        return [
+            (
+                StreamSpec(
+                    organization=organization.slug,
+                    channel=stream.channel,
+                    kind=stream.kind,
+                    query=stream.query,
+                    names=organization.names,
+                    own_accounts=tuple(organization.own_accounts.get(stream.channel, ())),
+                ),
+                stream,
+            )
+            for organization in settings.organizations
+            for stream in organization.streams
+        ]
+
+    def connect(self, settings: Settings, channel: str, *, clock: Any) -> Any:
+        if self.feeds[channel].refused:
+            raise self.feeds[channel].refused
+        return self._classes[channel](self.connector_settings(settings, channel), {}, clock=clock, user_agent="")
+
+    def connector_class(self, channel: str) -> Any:
+        return self._classes[channel]
+
+    def connector_settings(self, settings: Settings, channel: str) -> FakeSettings:
+        return FakeSettings.model_validate(settings.connectors.get(channel, {}))
+
+
+def make_mention(number: int, **changes: Any) -> Mention:
+    values: dict[str, Any] = {
+        "channel": "birdsong",
+        "external_id": f"m{number}",
+        "kind": Kind.POST,
+        "published_at": START + timedelta(minutes=number),
+        "text": f"The parking at St. Elsewhere was hopeless, visit number {number}",
+        "author": Author(id=f"a{number % 7}", handle=f"person{number % 7}"),
+        "language": "en",
+    }
+    return Mention(**(values | changes))
+
+
+def make_organization(slug: str = "st-elsewhere", **changes: Any) -> OrganizationSettings:
+    values: dict[str, Any] = {
+        "slug": slug,
+        "name": "St. Elsewhere Hospital",
+        "timezone": "America/Toronto",
+        "aliases": ["@StElsewhere"],
+        "own_accounts": {"birdsong": ["@StElsewhere", "1234"]},
+        "streams": [{"channel": "birdsong", "query": "elsewhere", "every": "15m"}],
+    }
+    return OrganizationSettings.model_validate(values | changes)
+
+
+def make_settings(*organizations: OrganizationSettings, **changes: Any) -> Settings:
+    values: dict[str, Any] = {
+        "organizations": organizations or (make_organization(),),
+        "environment": {"LISTENER_AUTHOR_KEY": "a key for tests"},
+    }
+    return Settings.model_validate(values | changes)

@@ -1,0 +1,164 @@
+"""Ingest killed at random moments loses nothing and doubles nothing; two broken variants show it could fail."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import text
+
+from listener.calendar import local_day
+from storage.store import MentionStore
+
+pytestmark = [
+    pytest.mark.kill,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts its threads in /proc before it forks"),
+]
+
+SCRIPT = Path(__file__).with_name("kill_process.py")
+TORONTO = ZoneInfo("America/Toronto")
+TAXONOMY = """
+version = "1"
+[[topics]]
+slug = "parking"
+name = "Parking"
+group = "travel"
+definition = "Parking."
+phrases = ["parking"]
+"""
+
+
+@pytest.fixture(scope="session")
+def script():
+    spec = importlib.util.spec_from_file_location("kill_process", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@dataclass(frozen=True)
+class Toll:
+    """What the kills did to the store, against what the feed served."""
+
+    lost: int
+    doubled: int
+    wrong: int
+    miscounted: int
+    mentions: int
+
+
+@pytest.fixture
+def killing(tmp_path, script):
+    """Runs ingest, kills it so many times, and compares what is stored with what the feed served."""
+
+    def run(url, variant, kills):
+        taxonomy = tmp_path / "topics.toml"
+        taxonomy.write_text(TAXONOMY)
+        seed = os.environ.get("LISTENER_KILL_SEED") or str(random.randrange(10**6))
+        sys.stdout.write(f"LISTENER_KILL_SEED={seed}\n")
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT), url, str(taxonomy), variant, str(kills), seed],
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])},
+        )
+        told = json.loads(done.stdout)
+        assert told["killed"] == kills
+        toll = compare(url, script, told["length"])
+        sys.stdout.write(f"{toll}\n")
+        return toll
+
+    return run
+
+
+def compare(url, script, length):
+    served = {}
+    parked = {}
+    for number in range(length):
+        mention = script.item(number)
+        served[mention.external_id] = mention
+        if mention.removed_at is None:
+            parked[mention.external_id] = "parking" in mention.text
+    days = Counter(local_day(mention.published_at, TORONTO) for mention in served.values())
+    parking = Counter(
+        local_day(served[one].published_at, TORONTO) for one, is_parking in parked.items() if is_parking
+    )
+    with MentionStore.open(url) as store:
+        with store.database.read() as connection:
+            rows = connection.execute(text("SELECT external_id, text FROM mentions")).all()
+        stored = Counter(external_id.split("#")[0] for external_id, _ in rows)
+        texts = dict(tuple(row) for row in rows)
+        counts = volumes(store)
+        store.rebuild_rollups()
+        recounted = volumes(store)
+    incremental = Counter({day: count for day, topic, count in counts[0] if topic == "all"})
+    about_parking = Counter({day: count for day, topic, count in counts[0] if topic == "parking"})
+    return Toll(
+        lost=len(served.keys() - stored.keys()),
+        doubled=stored.total() - len(stored),
+        wrong=sum(texts.get(one) != mention.text for one, mention in served.items() if one in stored),
+        miscounted=sum(((incremental - days) + (days - incremental)).values())
+        + sum(((about_parking - parking) + (parking - about_parking)).values())
+        + (counts != recounted),
+        mentions=len(served),
+    )
+
+
+def volumes(store):
+    """Return the daily and weekly counts, by topic, in one order."""
+    with store.database.read() as connection:
+        return [
+            [
+                tuple(row)
+                for row in connection.execute(
+                    text(
+                        f"SELECT v.{period}, t.slug, v.mentions FROM {table} v JOIN topics t ON t.id = v.topic_id "
+                        f"ORDER BY v.{period}, t.slug"
+                    )
+                )
+            ]
+            for table, period in (("daily_volume", "day"), ("weekly_volume", "week"))
+        ]
+
+
+@pytest.fixture
+def sqlite_url(tmp_path, sqlite_template):
+    shutil.copy(sqlite_template, tmp_path / "listener.db")
+    return f"sqlite:///{tmp_path / 'listener.db'}"
+
+
+@pytest.fixture
+def postgresql_url(postgresql_template, new_postgresql):
+    return new_postgresql(postgresql_template)
+
+
+def test_200_kills_on_sqlite_lose_nothing_and_double_nothing(killing, sqlite_url):
+    toll = killing(sqlite_url, "right", 200)
+    assert toll == Toll(lost=0, doubled=0, wrong=0, miscounted=0, mentions=toll.mentions)
+    assert toll.mentions > 200 * 10
+
+
+def test_50_kills_on_postgresql_lose_nothing_and_double_nothing(killing, postgresql_url):
+    toll = killing(postgresql_url, "right", 50)
+    assert toll == Toll(lost=0, doubled=0, wrong=0, miscounted=0, mentions=toll.mentions)
+    assert toll.mentions > 50 * 10
+
+
+def test_a_cursor_committed_before_its_data_is_seen_to_lose(killing, sqlite_url):
+    assert killing(sqlite_url, "cursor-first", 40).lost > 0
+
+
+def test_data_without_a_key_and_before_its_cursor_is_seen_to_double(killing, sqlite_url):
+    assert killing(sqlite_url, "without-key", 40).doubled > 0

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from jobs.ingest import ingest
+from jobs.refresh import refresh
+from listener.errors import QuotaExhausted, RetryLater, SkipItem
+
+
+@pytest.fixture
+def look_up(settings, store, clock, platforms):
+    def run(**options):
+        return refresh(options.pop("settings", settings), store, clock=clock, platforms=platforms, **options)
+
+    return run
+
+
+@pytest.fixture
+def stored(settings, feed, store, clock, platforms, mentions):
+    """Five mentions, a day and a bit later, and what the platform shows of them now."""
+    feed.mentions = mentions[:5]
+    ingest(settings, store, clock=clock, platforms=platforms)
+    clock.step_to(clock.now() + timedelta(hours=25))
+    feed.now_known = {mention.external_id: mention for mention in mentions[:5]}
+    feed.requests = 0
+    return mentions[:5]
+
+
+def texts(store):
+    with store.database.read() as connection:
+        return {
+            row.external_id: row.text for row in connection.execute(text("SELECT external_id, text FROM mentions"))
+        }
+
+
+def test_edits_are_taken_over_and_removals_followed(look_up, feed, store, clock, stored):
+    now = clock.now()
+    feed.now_known["m1"] = replace(stored[1], text="The nurses, say jo@example.org, were kind", edited_at=now)
+    feed.now_known["m2"] = replace(stored[2], text="", author=None, removed_at=now)
+    (report,) = look_up()
+    assert (report.channel, report.outcome, report.checked) == ("birdsong", "done", 5)
+    assert (report.counts.updated, report.counts.unchanged, report.usage.requests) == (2, 3, 5)
+    kept = texts(store)
+    assert "kind" in kept["m1"]
+    assert "jo@example.org" not in kept["m1"]
+    assert kept["m2"] == ""
+    assert kept["m0"] == stored[0].text
+
+
+def test_what_was_looked_up_today_is_left_for_tomorrow(look_up, feed, clock, stored):
+    look_up()
+    assert look_up()[0].checked == 0
+    assert feed.requests == 5
+    clock.step_to(clock.now() + timedelta(hours=25))
+    assert look_up()[0].checked == 5
+
+
+def test_old_mentions_are_left_alone(look_up, clock, stored):
+    clock.step_to(clock.now() + timedelta(days=40))
+    assert look_up()[0].checked == 0
+    assert look_up(look_back=timedelta(days=50))[0].checked == 5
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [(RetryLater("it is down"), "failed"), (QuotaExhausted("used up"), "quota")],
+)
+def test_an_error_ends_the_look_up_and_never_the_streams_schedule(look_up, feed, store, stored, error, outcome):
+    feed.errors = {2: error}
+    (report,) = look_up()
+    assert (report.outcome, report.error, report.checked) == (outcome, error, 2)
+    status = store.status()[0]
+    assert (status.last_run.outcome, status.failures, status.paused_until) == (outcome, 0, None)
+
+
+def test_a_bug_is_raised_when_every_channel_had_its_turn(fake, store, clock):
+    streams = [{"channel": name, "query": "elsewhere"} for name in ("birdsong", "whisper")]
+    settings = fake.make_settings(fake.make_organization(streams=[*streams, streams[0]]))
+    feeds = {name: fake.Feed(mentions=[fake.make_mention(1, channel=name)]) for name in ("birdsong", "whisper")}
+    platforms = fake.FakePlatforms(**feeds)
+    ingest(settings, store, clock=clock, platforms=platforms)
+    clock.step_to(clock.now() + timedelta(hours=25))
+    for feed in feeds.values():
+        feed.requests = 0
+    feeds["birdsong"].errors = {0: ZeroDivisionError()}
+    with pytest.raises(ZeroDivisionError):
+        refresh(settings, store, clock=clock, platforms=platforms)
+    assert feeds["whisper"].requests == 1
+    feeds["birdsong"].errors = {}
+    reports = refresh(settings, store, clock=clock, platforms=platforms, channels=["birdsong"])
+    assert [(report.channel, report.checked) for report in reports] == [("birdsong", 0)]
+
+
+def test_what_it_takes_counts_against_the_days_budget(look_up, fake, store, stored):
+    settings = fake.make_settings(connectors={"birdsong": {"most_requests": 3}})
+    (report,) = look_up(settings=settings)
+    assert (report.outcome, report.checked, report.usage.requests) == ("quota", 3, 3)
+    (report,) = look_up(settings=settings)
+    assert (report.outcome, report.usage.requests) == ("quota", 0)
+
+
+def test_told_to_stop_it_keeps_what_it_saw(look_up, feed, stored):
+    stop = threading.Event()
+    feed.before_page = lambda number: stop.set() if number == 1 else None
+    (report,) = look_up(stop=stop)
+    assert (report.outcome, report.checked) == ("interrupted", 2)
+
+
+def test_what_cannot_be_read_is_named(look_up, feed, stored, caplog):
+    feed.skipped = (SkipItem("no date", external_id="m3"),)
+    look_up()
+    assert "m3" in caplog.text
+
+
+def test_a_platform_that_forbids_derived_metrics_gives_language_alone(look_up, feed, fake, store, clock, stored):
+    feed.now_known["m1"] = replace(stored[1], text="The food was cold", edited_at=clock.now())
+    look_up(settings=fake.make_settings(connectors={"birdsong": {"derived_metrics": False}}))
+    with store.database.read() as connection:
+        topics = text(
+            "SELECT count(*) FROM mention_topics t JOIN mentions m ON m.id = t.mention_id "
+            "WHERE m.external_id = 'm1'"
+        )
+        assert connection.execute(topics).scalar_one() == 0

@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from jobs.schedule import LEASE, Pace, run_scheduler
+from listener.clock import SystemClock
+from listener.errors import AuthError, ConfigError, StoreError
+from storage.store import MentionStore
+
+QUICK = Pace(rollup=timedelta(seconds=0.3), refresh=timedelta(seconds=1), lease=timedelta(seconds=0.6))
+
+
+def wait_for(condition, seconds=30):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return
+        time.sleep(0.02)
+    pytest.fail("it did not come to pass in time")
+
+
+@pytest.fixture
+def live_store(tmp_path, sqlite_template):
+    """A store on the machine's own clock: leases run out by themselves."""
+    file = tmp_path / "live.db"
+    file.write_bytes(sqlite_template.read_bytes())
+    with MentionStore.open(f"sqlite:///{file}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def scheduler(live_store):
+    """Runs schedulers in threads of this process, and stops them."""
+    with contextlib.ExitStack() as stack:
+
+        def start(settings, platforms, *, pace=QUICK, store=live_store):
+            stop = threading.Event()
+            thread = threading.Thread(
+                target=run_scheduler,
+                args=(settings, store),
+                kwargs={"clock": SystemClock(), "pace": pace, "stop": stop, "platforms": platforms},
+            )
+
+            def end():
+                stop.set()
+                thread.join(30)
+                assert not thread.is_alive()
+
+            thread.start()
+            stack.callback(end)
+            return end
+
+        yield start
+
+
+def outcomes(store):
+    with store.database.read() as connection:
+        return list(connection.execute(text("SELECT outcome FROM runs ORDER BY id")).scalars())
+
+
+def counted(store):
+    with store.database.read() as connection:
+        return connection.execute(text("SELECT coalesce(sum(mentions), 0) FROM daily_volume")).scalar_one()
+
+
+def test_it_catches_up_at_once_counts_and_looks_up(scheduler, settings, platforms, feed, live_store, mentions):
+    feed.mentions = mentions
+    end = scheduler(settings, platforms)
+    wait_for(lambda: counted(live_store) > 0)
+    end()
+    assert outcomes(live_store) == ["done"]
+    assert live_store.lease_owner(LEASE) is None
+    assert live_store.lease_owner("stream:1") is None
+
+
+def test_a_failing_stream_rests_while_the_others_are_pulled(scheduler, fake, live_store, caplog):
+    streams = [
+        {"channel": "birdsong", "query": "elsewhere", "every": "10s"},
+        {"channel": "whisper", "query": "elsewhere", "every": "10s"},
+    ]
+    settings = fake.make_settings(fake.make_organization(streams=streams))
+    feeds = {
+        "birdsong": fake.Feed(refused=AuthError("refused")),
+        "whisper": fake.Feed(errors={0: ZeroDivisionError()}),
+    }
+    scheduler(settings, fake.FakePlatforms(**feeds))
+    wait_for(lambda: sorted(filter(None, outcomes(live_store))) == ["auth", "failed"])
+    wait_for(lambda: "ZeroDivisionError" in caplog.text)
+    assert {status.failures for status in live_store.status()} == {1}
+
+
+def test_a_job_that_cannot_be_done_is_one_line_in_the_log(scheduler, fake, live_store, caplog):
+    settings = fake.make_settings(environment={})
+    scheduler(settings, fake.FakePlatforms(birdsong=fake.Feed()))
+    wait_for(lambda: "LISTENER_AUTHOR_KEY" in caplog.text)
+    (record,) = [
+        record for record in caplog.records if record.name == "jobs.schedule" and record.levelname == "ERROR"
+    ]
+    assert record.exc_info is None
+
+
+def test_streams_of_a_channel_take_turns_and_one_that_waits_too_long_is_missed(
+    scheduler, fake, live_store, mentions
+):
+    streams = [{"channel": "birdsong", "query": query, "every": "10m"} for query in ("first", "second")]
+    settings = fake.make_settings(fake.make_organization(streams=streams))
+    feed = fake.Feed(mentions=mentions, page_size=100)
+    at_once = []
+    inside = threading.Lock()
+
+    def slowly(number):
+        at_once.append(inside.acquire(blocking=False))
+        time.sleep(2.2)
+        inside.release()
+
+    feed.before_page = slowly
+    scheduler(
+        settings,
+        fake.FakePlatforms(birdsong=feed),
+        pace=Pace(lease=timedelta(seconds=3), late=timedelta(seconds=1)),
+    )
+    wait_for(lambda: sorted(filter(None, outcomes(live_store))) == ["done", "missed"])
+    assert at_once == [True]
+    assert {status.failures for status in live_store.status()} == {0}
+
+
+def test_told_to_stop_it_finishes_the_page_in_hand(scheduler, settings, platforms, feed, live_store, mentions):
+    feed.mentions = mentions
+    fetching = threading.Event()
+
+    def slowly(number):
+        fetching.set()
+        time.sleep(0.3)
+
+    feed.before_page = slowly
+    end = scheduler(settings, platforms)
+    assert fetching.wait(30)
+    end()
+    assert outcomes(live_store) == ["interrupted"]
+    assert live_store.status()[0].mentions == 10
+
+
+def test_only_one_of_two_leads_and_the_other_takes_over_when_it_resigns(
+    scheduler, fake, settings, live_store, caplog
+):
+    caplog.set_level("INFO")
+    feeds = [fake.Feed(), fake.Feed()]
+    end_first = scheduler(settings, fake.FakePlatforms(birdsong=feeds[0]))
+    wait_for(lambda: feeds[0].requests)
+    scheduler(settings, fake.FakePlatforms(birdsong=feeds[1]))
+    wait_for(lambda: "standing by" in caplog.text)
+    assert feeds[1].requests == 0
+    end_first()
+    wait_for(lambda: feeds[1].requests)
+
+
+def test_a_leader_whose_lease_is_lost_stops_its_jobs(scheduler, fake, settings, live_store, mentions):
+    feed = fake.Feed(mentions=mentions, page_size=1)
+    feed.before_page = lambda number: time.sleep(0.1)
+    scheduler(settings, fake.FakePlatforms(birdsong=feed))
+    wait_for(lambda: feed.requests)
+    with live_store.database.write() as connection:
+        connection.execute(text("UPDATE leases SET owner = 'elsewhere/1:1:1:aa' WHERE name = 'scheduler'"))
+        connection.execute(
+            text("UPDATE leases SET expires_at = '2999-01-01 00:00:00.000000' WHERE name = 'scheduler'")
+        )
+    wait_for(lambda: outcomes(live_store) == ["interrupted"])
+
+
+class Refusing:
+    """A store whose leases the database refuses, for a while or for good."""
+
+    def __init__(self, store):
+        self.store = store
+        self.refuses = threading.Event()
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+    def acquire_lease(self, name, owner, ttl):
+        if self.refuses.is_set() and name == LEASE:
+            raise StoreError("the database does not answer")
+        return self.store.acquire_lease(name, owner, ttl)
+
+    def release_lease(self, name, owner):
+        if self.refuses.is_set() and name == LEASE:
+            raise StoreError("the database does not answer")
+        self.store.release_lease(name, owner)
+
+
+def test_a_database_that_does_not_answer_is_waited_for(scheduler, fake, settings, live_store, mentions, caplog):
+    caplog.set_level("INFO")
+    store = Refusing(live_store)
+    store.refuses.set()
+    feed = fake.Feed(mentions=mentions, page_size=1)
+    feed.before_page = lambda number: time.sleep(0.1)
+    end = scheduler(settings, fake.FakePlatforms(birdsong=feed), store=store)
+    wait_for(lambda: "does not answer" in caplog.text)
+    assert feed.requests == 0
+    store.refuses.clear()
+    wait_for(lambda: feed.requests)
+    store.refuses.set()
+    wait_for(lambda: "interrupted" in outcomes(live_store))
+    end()
+
+
+def test_a_wrong_configuration_is_refused_at_the_start(settings, live_store):
+    class Platforms:
+        def streams(self, settings):
+            raise ConfigError("unknown channel")
+
+    with pytest.raises(ConfigError, match="unknown channel"):
+        run_scheduler(settings, live_store, clock=SystemClock(), platforms=Platforms())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_this_process_ends_it_and_the_handlers_are_put_back(
+    settings, platforms, feed, live_store, number
+):
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    sender = threading.Thread(target=lambda: (wait_for(lambda: feed.requests), os.kill(os.getpid(), number)))
+    sender.start()
+    run_scheduler(settings, live_store, clock=SystemClock(), pace=QUICK, platforms=platforms)
+    sender.join()
+    assert {one: signal.getsignal(one) for one in before} == before
+    assert live_store.lease_owner(LEASE) is None
+
+
+@pytest.fixture
+def process(live_store, tmp_path):
+    """Starts schedulers in processes of their own, on one database, and tells who pulled."""
+    log = tmp_path / "log"
+    log.touch()
+    script = Path(__file__).with_name("scheduler_process.py")
+    url = live_store.database.writing.url.render_as_string()
+    running = []
+
+    def start():
+        one = subprocess.Popen(
+            [sys.executable, str(script), url, str(log)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(script.parents[2])},
+        )
+        running.append(one)
+        return one
+
+    start.pullers = lambda: [int(line) for line in log.read_text().split()]
+    yield start
+    for one in running:
+        if one.poll() is None:
+            one.kill()
+            one.communicate()
+
+
+def test_sigterm_ends_a_process_well_and_another_takes_over(process, live_store):
+    leader = process()
+    wait_for(process.pullers)
+    standby = process()
+    time.sleep(1)
+    leader.send_signal(signal.SIGTERM)
+    _, log = leader.communicate(timeout=30)
+    assert leader.returncode == 0, log
+    assert "leading" in log
+    assert set(process.pullers()) == {leader.pid}
+    wait_for(lambda: process.pullers()[-1] == standby.pid)
+    standby.send_signal(signal.SIGINT)
+    _, log = standby.communicate(timeout=30)
+    assert standby.returncode == 0, log
+    assert live_store.lease_owner(LEASE) is None
+
+
+def test_a_killed_leader_is_followed_by_the_standby(process, live_store):
+    leader = process()
+    wait_for(process.pullers)
+    standby = process()
+    wait_for(lambda: live_store.status()[0].mentions > 5)
+    assert set(process.pullers()) == {leader.pid}
+    leader.kill()
+    leader.communicate()
+    assert leader.returncode == -signal.SIGKILL
+    wait_for(lambda: process.pullers()[-1] == standby.pid, seconds=15)
+    standby.send_signal(signal.SIGTERM)
+    _, log = standby.communicate(timeout=30)
+    assert standby.returncode == 0, log
+    with live_store.database.read() as connection:
+        doubled = connection.execute(
+            text("SELECT count(*) - count(DISTINCT external_id) FROM mentions")
+        ).scalar_one()
+    assert doubled == 0

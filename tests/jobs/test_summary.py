@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from jobs.ingest import ingest
+from jobs.rollup import roll_up
+from jobs.summary import COLUMNS, last_whole_week, net_sentiment, weekly_summary, write_summaries
+from listener.calendar import parse_iso_week, week_span
+from listener.clock import SteppedClock
+from listener.errors import ConfigError, RetryLater
+from listener.mention import Author, Metrics
+from storage.store import MentionStore
+
+WEEK = parse_iso_week("2026-W45")
+NEXT = parse_iso_week("2026-W46")
+
+
+@pytest.fixture
+def heard(fake, store, clock):
+    """Two channels, one of which fails until told otherwise; read through the week of 2 November."""
+    metrics = Metrics(likes=2, replies=1, views=50)
+    birds = [
+        fake.make_mention(1, text="The parking was full and the food cold", metrics=metrics),
+        fake.make_mention(2, text="The parking was full", author=Author(id="a1")),
+        fake.make_mention(3, text="Hello there, nothing in particular"),
+        fake.make_mention(4, text="The parking is free today", author=Author(id="1234")),
+        fake.make_mention(5, text="The parking again", published_at=fake.START + timedelta(days=7)),
+    ]
+    streams = [{"channel": "birdsong", "query": "elsewhere"}, {"channel": "whisper", "query": "elsewhere"}]
+    settings = fake.make_settings(fake.make_organization(streams=streams))
+    feeds = {"birdsong": fake.Feed(), "whisper": fake.Feed()}
+    platforms = fake.FakePlatforms(**feeds)
+    feeds["whisper"].errors = {0: RetryLater("down")}
+
+    def read_until(moment):
+        clock.step_to(moment)
+        feeds["birdsong"].mentions = [one for one in birds if one.published_at < moment]
+        ingest(settings, store, clock=clock, platforms=platforms)
+        roll_up(store)
+
+    def rows(moment=None, **options):
+        at = SteppedClock(moment or clock.now())
+        found = weekly_summary(settings, store, clock=at, platforms=platforms, **options)
+        return {(row.iso_week, row.channel, row.topic): row for row in found}
+
+    rows.settings, rows.platforms, rows.feeds, rows.read_until = settings, platforms, feeds, read_until
+    read_until(datetime(2026, 11, 9, 5, tzinfo=UTC))
+    read_until(datetime(2026, 11, 12, 5, tzinfo=UTC))
+    return rows
+
+
+def test_a_row_for_every_channel_and_topic_zeros_included(heard):
+    rows = heard(newest=WEEK)
+    channels = list(dict.fromkeys(channel for _, channel, _ in rows))
+    topics = list(dict.fromkeys(topic for _, _, topic in rows))
+    assert channels == ["all", "birdsong", "whisper"]
+    assert (topics[0], topics[-1]) == ("all", "(untagged)")
+    assert len(rows) == len(channels) * len(topics)
+    assert rows["2026-W45", "whisper", "parking"].mentions == 0
+
+
+def test_a_mention_counts_in_each_of_its_topics_and_once_in_all(heard):
+    rows = heard(newest=WEEK)
+    counts = {topic: rows["2026-W45", "birdsong", topic].mentions for topic in ("all", "parking", "food-drink")}
+    assert counts == {"all": 3, "parking": 2, "food-drink": 1}
+    assert rows["2026-W45", "birdsong", "(untagged)"].mentions == 1
+    assert rows["2026-W45", "all", "all"].mentions == 3
+    total = rows["2026-W45", "birdsong", "all"]
+    assert (total.unscored, total.net_sentiment, total.engagement, total.authors) == (3, None, 3, 2)
+    assert (total.week_start, total.week_end) == (date(2026, 11, 2), date(2026, 11, 8))
+
+
+def test_change_is_against_a_week_that_was_read(heard):
+    rows = heard(newest=NEXT, last=2)
+    first, second = rows["2026-W45", "birdsong", "parking"], rows["2026-W46", "birdsong", "parking"]
+    assert (second.mentions, second.mentions_previous_week, second.change) == (1, 2, -1)
+    assert (first.mentions_previous_week, first.change) == (None, None)
+    never = rows["2026-W46", "whisper", "parking"]
+    assert (never.mentions_previous_week, never.change) == (None, None)
+    assert rows["2026-W46", "birdsong", "pain"].mentions_previous_week == 0
+
+
+def test_coverage_is_the_mean_of_the_streams_and_a_silent_one_is_a_hole(heard):
+    rows = heard(newest=WEEK)
+    assert rows["2026-W45", "birdsong", "all"].coverage == 1.0
+    assert rows["2026-W45", "whisper", "pain"].coverage == 0.0
+    assert rows["2026-W45", "all", "all"].coverage == 0.5
+    heard.feeds["whisper"].errors = {}
+    heard.read_until(datetime(2026, 11, 14, 5, tzinfo=UTC))
+    rows = heard(newest=WEEK)
+    start, end = week_span(WEEK, heard.settings.organizations[0].zone)
+    seen = (end - (datetime(2026, 11, 7, 5, tzinfo=UTC))) / (end - start)
+    assert rows["2026-W45", "whisper", "all"].coverage == round(seen, 4)
+
+
+@pytest.mark.parametrize(
+    ("moment", "provisional"),
+    [
+        (datetime(2026, 11, 10, tzinfo=UTC), True),
+        (datetime(2026, 11, 11, 4, 59, tzinfo=UTC), True),
+        (datetime(2026, 11, 11, 5, tzinfo=UTC), False),
+    ],
+)
+def test_a_week_is_provisional_for_two_days_after_its_end(heard, moment, provisional):
+    assert heard(moment, newest=WEEK)["2026-W45", "birdsong", "all"].provisional is provisional
+
+
+def test_a_week_is_provisional_while_a_stream_has_not_read_past_it(heard):
+    rows = heard(datetime(2026, 12, 30, tzinfo=UTC), newest=NEXT, last=2)
+    assert not rows["2026-W45", "birdsong", "all"].provisional
+    assert rows["2026-W46", "birdsong", "all"].provisional
+    assert rows["2026-W45", "whisper", "all"].provisional
+    assert rows["2026-W45", "all", "all"].provisional
+
+
+def test_a_stream_that_is_no_longer_configured_counts_where_it_read(heard, fake, store, clock):
+    streams = [{"channel": "birdsong", "query": "another question"}]
+    changed = fake.make_settings(fake.make_organization(streams=streams))
+    heard.read_until(datetime(2026, 11, 16, 5, tzinfo=UTC))
+    clock.step_to(datetime(2026, 11, 23, 5, tzinfo=UTC))
+    ingest(changed, store, clock=clock, platforms=heard.platforms)
+    found = weekly_summary(changed, store, newest=NEXT + 1, last=2, clock=clock, platforms=heard.platforms)
+    coverage = {row.iso_week: row.coverage for row in found if row.channel == row.topic == "all"}
+    assert coverage == {"2026-W46": 1.0, "2026-W47": 1.0}
+    assert {row.channel for row in found} == {"all", "birdsong"}
+
+
+def test_a_stream_that_was_never_read_is_a_hole_too(heard, fake, store, clock):
+    streams = [{"channel": "birdsong", "query": "elsewhere"}, {"channel": "birdsong", "query": "never pulled"}]
+    settings = fake.make_settings(fake.make_organization(streams=streams))
+    found = weekly_summary(settings, store, newest=WEEK, clock=clock, platforms=heard.platforms)
+    assert {row.coverage for row in found if row.channel == "birdsong"} == {0.5}
+
+
+def test_the_default_is_the_last_whole_week_where_the_organization_is(heard, fake):
+    assert {week for week, _, _ in heard(datetime(2026, 11, 16, 4, 59, tzinfo=UTC))} == {"2026-W45"}
+    assert {week for week, _, _ in heard(datetime(2026, 11, 16, 5, tzinfo=UTC))} == {"2026-W46"}
+    sydney = fake.make_organization(timezone="Australia/Sydney")
+    assert last_whole_week(sydney, datetime(2026, 11, 15, 13, tzinfo=UTC)) == NEXT
+
+
+def test_organizations_are_chosen_by_slug(heard):
+    assert heard(newest=WEEK, organizations=["st-elsewhere"])
+    with pytest.raises(ConfigError, match="did you mean"):
+        heard(newest=WEEK, organizations=["st-elsewere"])
+
+
+def test_a_topic_that_left_the_taxonomy_keeps_its_row(heard, fake, tmp_path):
+    shorter = tmp_path / "topics.toml"
+    shorter.write_text(
+        'version = "2"\n[[topics]]\nslug = "pain"\nname = "Pain"\ngroup = "medicines"\n'
+        'definition = "Pain and its relief."\nphrases = ["pain"]\n'
+    )
+    settings = heard.settings.model_copy(
+        update={"topics": heard.settings.topics.model_copy(update={"file": shorter})}
+    )
+    clock = SteppedClock(datetime(2026, 11, 12, 5, tzinfo=UTC))
+    with MentionStore.open(f"sqlite:///{tmp_path / 'listener.db'}", clock=clock) as store:
+        found = weekly_summary(settings, store, newest=WEEK, clock=clock, platforms=heard.platforms)
+    topics = [row.topic for row in found if row.channel == "birdsong"]
+    assert topics == ["all", "pain", "food-drink", "parking", "(untagged)"]
+
+
+def test_without_author_keys_authors_are_unknown_not_none_at_all(heard, store):
+    settings = heard.settings.model_copy(
+        update={"privacy": heard.settings.privacy.model_copy(update={"author_key": "none"})}
+    )
+    clock = SteppedClock(datetime(2026, 11, 12, 5, tzinfo=UTC))
+    found = weekly_summary(settings, store, newest=WEEK, clock=clock, platforms=heard.platforms)
+    assert {row.authors for row in found} == {None}
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [((0, 0, 0), None), ((1, 0, 0), -1.0), ((0, 3, 0), 0.0), ((1, 1, 1), 0.0), ((1, 0, 2), 0.3333)],
+)
+def test_net_sentiment_is_of_those_that_were_scored(counts, expected):
+    assert net_sentiment(*counts) == expected
+
+
+def test_the_csv_has_the_columns_in_their_order_and_reads_back(heard, tmp_path):
+    rows = list(heard(newest=NEXT, last=2).values())
+    (path,) = write_summaries(rows, tmp_path / "weeks.csv")
+    header = (
+        "organization,iso_week,week_start,week_end,channel,topic,mentions,authors,negative,neutral,positive,"
+        "unscored,net_sentiment,engagement,mentions_previous_week,change,coverage,provisional"
+    )
+    assert path.read_text().splitlines()[0] == header == ",".join(COLUMNS)
+    read = list(csv.DictReader(path.read_text().splitlines()))
+    assert len(read) == len(rows)
+    (parking,) = [
+        row
+        for row in read
+        if (row["iso_week"], row["channel"], row["topic"]) == ("2026-W46", "birdsong", "parking")
+    ]
+    assert (parking["change"], parking["net_sentiment"], parking["provisional"]) == ("-1", "", "true")
+    assert (parking["week_start"], parking["coverage"]) == ("2026-11-09", "0.4286")
+
+
+def test_a_folder_gets_a_file_for_each_organization_and_week(heard, tmp_path):
+    rows = list(heard(newest=NEXT, last=2).values())
+    rows += [replace(row, organization="mercy") for row in rows]
+    written = write_summaries(rows, tmp_path / "weeks")
+    assert [path.name for path in written] == [
+        "listener-weekly-st-elsewhere-2026-W45.csv",
+        "listener-weekly-st-elsewhere-2026-W46.csv",
+        "listener-weekly-mercy-2026-W45.csv",
+        "listener-weekly-mercy-2026-W46.csv",
+    ]
+    assert all(path.is_file() for path in written)
+    assert {line.split(",")[1] for line in written[0].read_text().splitlines()[1:]} == {"2026-W45"}
+
+
+def test_without_a_place_the_files_lie_where_one_is(heard, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (path,) = write_summaries(list(heard(newest=WEEK).values()))
+    assert (tmp_path / path).is_file()
+
+
+@pytest.mark.parametrize("output", ["missing/folder", "missing/weeks.csv", "file/weeks.csv", "file/folder"])
+def test_a_place_that_cannot_be_written_is_named(heard, tmp_path, output):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=output.split("/", maxsplit=1)[0]):
+        write_summaries(list(heard(newest=WEEK).values()), tmp_path / output)
+
+
+def test_a_device_is_a_file(heard):
+    device = Path("/dev/null")
+    assert write_summaries(list(heard(newest=WEEK).values()), device) == [device]
+    assert device.is_char_device()
