@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
@@ -47,8 +47,6 @@ _GONE = {
 }
 _TOO_FAST = {"rateLimitExceeded", "userRateLimitExceeded"}
 _BAD_KEY = {"keyInvalid", "keyExpired", "API_KEY_INVALID", "API_KEY_EXPIRED"}
-_TOO_MANY_REQUESTS = 429
-_SERVER_ERRORS = 500
 
 
 def quota_day(now: datetime) -> tuple[datetime, datetime]:
@@ -100,13 +98,13 @@ def explain(refused: Refused, *, now: datetime, paging: bool = False) -> Excepti
 
 
 def _explain_outage(refused: Refused, words: str, now: datetime) -> AuthError | RetryLater:
-    if refused.reasons & _TOO_FAST or refused.status in {_TOO_MANY_REQUESTS, http.client.REQUEST_TIMEOUT}:
+    if refused.reasons & _TOO_FAST or refused.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT}:
         return RetryLater(f"{words}: too many requests", at=_retry_at(refused, now))
-    if refused.reasons & _BAD_KEY or refused.status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}:
+    if refused.reasons & _BAD_KEY or refused.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         return AuthError(
             f"{words}: check LISTENER_YOUTUBE_API_KEY, and that YouTube Data API v3 is enabled for it"
         )
-    if refused.status >= _SERVER_ERRORS:
+    if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return RetryLater(words, at=_retry_at(refused, now))
     return RetryLater(f"{words}: check the stream's query and connectors.youtube.base_url")
 
@@ -158,12 +156,14 @@ class YoutubeApi:
             transport.close()
 
     def _execute(self, resource: str, parameters: Mapping[str, Any]) -> Any:
+        from http.client import HTTPException
+
         from googleapiclient.errors import Error
         from httplib2 import HttpLib2Error
 
         try:
             return self._method(resource).list(**parameters).execute(num_retries=0)
-        except (OSError, HttpLib2Error, http.client.HTTPException) as error:
+        except (OSError, HttpLib2Error, HTTPException) as error:
             self._drop()
             said = " ".join(str(error).split())[:_LONGEST_MESSAGE] or "no word"
             raise RetryLater(f"YouTube cannot be reached: {type(error).__name__}, {said}") from error
@@ -227,7 +227,7 @@ class _Transport:
         key = self._key.get_secret_value()
         added = {"x-goog-api-key": key, "user-agent": f"{self._user_agent} (gzip)"}
         response, content = self._connection.request(uri, method, body=body, headers={**(headers or {}), **added})
-        if response.status != http.client.OK:
+        if response.status != HTTPStatus.OK:
             # Google names the key in some refusals ("Consumer 'api_key:…' has been suspended").
             content = content.replace(key.encode(), b"[key]")
             raise Refused(response.status, content, retry_after=response.get("retry-after"))

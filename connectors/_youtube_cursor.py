@@ -29,12 +29,11 @@ COMMENT_OVERLAP = 3_600
 class Depth(StrEnum):
     """How a video's threads are read.
 
-    ``ALL`` reports every comment. ``SWEEP`` looks at every thread and reports what is new or edited since the
-    last one. ``NEWEST`` does the same back to the watermark, and further where that does not explain the count.
+    ``ALL`` reports every comment. ``NEWEST`` reads back to the watermark, and further where that does not
+    explain the count, and reports what is new or edited since then.
     """
 
     ALL = "all"
-    SWEEP = "sweep"
     NEWEST = "newest"
 
 
@@ -43,7 +42,7 @@ class Video:
     """A followed video.
 
     ``alive`` is when it was found or last had something new, ``read_to`` up to when its comments are stored,
-    ``swept`` when all its threads were last looked at, ``count`` how many comments it had at ``read_to``.
+    ``swept`` when all its threads were last read, ``count`` how many comments it had at ``read_to``.
     """
 
     alive: int
@@ -52,7 +51,7 @@ class Video:
     count: int | None = None
 
     def settle(self, pull: Pull, began: int, count: int | None, *, swept: bool) -> None:
-        """Note that the comments are stored as they were at ``began``, all threads of them looked at if ``swept``.
+        """Note that the comments are stored as they were at ``began``, all of them if ``swept``.
 
         Where the pull's window ends before ``began``, what came after it is still to be read.
         """
@@ -194,16 +193,14 @@ def open_track(cursor: Mapping[str, Any], window: Window) -> Track:
     return Track(aside[2], main, aside)
 
 
-def open_pull(state: State, window: Window, *, now: datetime) -> bool:
-    """Set ``state.pull`` to what this run has to do; return whether it goes on with an earlier one.
+def open_pull(state: State, window: Window, *, now: datetime) -> tuple[Pull, bool]:
+    """Set ``state.pull`` to what this run has to do; return it, and whether it goes on with an earlier one.
 
     An earlier pull that was stopped is finished first where the window is the same, or none was asked for.
     """
     since, until = _seconds_up(window.since), _seconds_up(window.until)
-    if state.pull and (
-        (since is None and until is None) or (since, until) == (state.pull.since, state.pull.until)
-    ):
-        return True
+    if state.pull and _goes_on(state.pull, since, until):
+        return state.pull, True
     start = math.floor(now.timestamp())
     if state.searched_to is None and not state.videos:
         state.since = since
@@ -213,23 +210,21 @@ def open_pull(state: State, window: Window, *, now: datetime) -> bool:
     if after is not None and state.since is not None:
         after = max(after, state.since)
     state.pull = Pull(start=start, since=since, until=until, after=after)
-    return False
+    return state.pull, False
 
 
 def depth_of(video: Video, count: int | None, *, now: int, windowed: bool, reread_seconds: int) -> Depth | None:
     """Decide how a video is read that has ``count`` comments now; None: not at all.
 
-    A comment that was removed can hide a new one in the count, so that every ``reread_seconds`` all threads
-    are looked at whatever the count says.
+    A comment that was removed can hide a new one in the count, and an edit shows in none, so that everything
+    is read again every ``reread_seconds``, whatever the count says.
     """
     if windowed:
         return Depth.ALL
     due = video.swept is None or now - video.swept >= reread_seconds
     if not due and count == video.count:
         return None
-    if video.read_to is None:
-        return Depth.ALL
-    return Depth.SWEEP if due else Depth.NEWEST
+    return Depth.ALL if due or video.read_to is None else Depth.NEWEST
 
 
 def at(seconds: int) -> datetime:
@@ -237,14 +232,13 @@ def at(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _goes_on(state: State, since: int | None, until: int | None) -> bool:
-    pull = state.pull
-    return pull is not None and ((since, until) in {(None, None), (pull.since, pull.until)})
+def _goes_on(pull: Pull, since: int | None, until: int | None) -> bool:
+    return (since, until) in {(None, None), (pull.since, pull.until)}
 
 
 def _joins_on(main: State, since: int | None, until: int | None) -> bool:
     """Tell whether a run with this window may move the stream's own marks without leaving anything out."""
-    if _goes_on(main, since, until):
+    if main.pull and _goes_on(main.pull, since, until):
         return True
     if main.searched_to is not None:
         return (since is None or since <= main.searched_to) and (until is None or until >= main.searched_to)

@@ -63,19 +63,13 @@ class Session:
     meter: Meter
     orders: Orders
     track: Track
+    pull: Pull
     skipped: list[SkipItem] = field(default_factory=list)
 
     @property
     def state(self) -> State:
         """The stream's state, or that of a window read aside."""
         return self.track.state
-
-    @property
-    def pull(self) -> Pull:
-        """The pull that is on its way; raises ``ValueError`` where there is none."""
-        if self.state.pull is None:
-            raise ValueError("no pull is on its way")
-        return self.state.pull
 
     def now(self) -> int:
         """Return the present second."""

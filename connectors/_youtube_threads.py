@@ -64,11 +64,9 @@ class ThreadReader:
     @property
     def _floor(self) -> int | None:
         """What was published or edited before this is stored already; None: nothing is."""
-        video = self._video
-        if self._reading.depth is Depth.ALL or video.read_to is None:
+        if self._reading.depth is Depth.ALL or self._video.read_to is None:
             return None
-        known = video.read_to if self._reading.depth is Depth.NEWEST else video.swept or video.read_to
-        return known - COMMENT_OVERLAP
+        return self._video.read_to - COMMENT_OVERLAP
 
     def _read(self, page: ListPage) -> Iterator[Page]:
         session, reading = self._session, self._reading
@@ -128,7 +126,7 @@ class ThreadReader:
 
     def _may_stop(self, threads: list[Thread], mentions: Iterable[Mention]) -> bool:
         floor = self._floor
-        if self._reading.depth is not Depth.NEWEST or floor is None or not self._is_explained():
+        if floor is None or not self._is_explained():
             return False
         tops = {thread.external_id for thread in threads}
         moments = [mention.published_at.timestamp() for mention in mentions if mention.external_id in tops]

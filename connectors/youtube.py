@@ -71,7 +71,7 @@ class YoutubeOptions(StreamOptions):
     )
     reread_every: Duration = Field(
         default=timedelta(days=1),
-        description="Look at all threads of a followed video this often, whatever its comment count says.",
+        description="Read all comments of a followed video again this often, whatever its comment count says.",
     )
 
     @field_serializer("search_every", "reread_every")
@@ -116,16 +116,13 @@ class YoutubeConnector:
 
         Raises ``ConfigError`` for a search without a query or a channel without ``account``.
         """
-        track = open_track(cursor, window)
-        session = Session(self._api, self._clock, meter, _orders(stream), track)
-        now = self._clock.now()
-        goes_on = open_pull(track.state, window, now=now)
-        began = session.pull.start
-        yield from _run(session)
-        if goes_on and began < int(now.timestamp()) and window.until is None and not track.is_aside:
+        orders, track, now = _orders(stream), open_track(cursor, window), self._clock.now()
+        pull, goes_on = open_pull(track.state, window, now=now)
+        yield from _run(Session(self._api, self._clock, meter, orders, track, pull))
+        if goes_on and pull.start < int(now.timestamp()) and window.until is None and not track.is_aside:
             # The stopped pull is done as far as its own day went: now for what came since.
-            open_pull(track.state, Window(), now=now)
-            yield from _run(session)
+            pull, _ = open_pull(track.state, Window(), now=now)
+            yield from _run(Session(self._api, self._clock, meter, orders, track, pull))
 
     def recheck(self, external_ids: Iterable[str], meter: Meter) -> Iterator[Page]:
         """Look videos and comments up again, 50 to a request; those that are gone become tombstones."""
