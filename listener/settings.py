@@ -22,10 +22,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     SecretStr,
     ValidationError,
     field_validator,
 )
+from pydantic.json_schema import GenerateJsonSchema
 
 from listener.errors import ConfigError
 
@@ -43,10 +45,26 @@ def parse_duration(value: object) -> object:
     raise ValueError('write a duration as a number and s, m, h or d, such as "15m" or "6h"')
 
 
+def format_duration(value: timedelta) -> str:
+    """Write a duration as the file does, in the largest unit that holds it whole: ``"15m"``."""
+    sizes = {unit: timedelta(**{name: 1}) for unit, name in reversed(_UNITS.items())}
+    unit = next((unit for unit, size in sizes.items() if value and not value % size), "s")
+    return f"{value // sizes[unit]}{unit}"
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration, json_schema_input_type=Annotated[str, Field(pattern=r"^\d+\s*[smhd]$")]),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
 ]
+
+
+class FileSchema(GenerateJsonSchema):
+    """Makes JSON Schemas whose defaults are written as the file writes them."""
+
+    def encode_default(self, dft: Any) -> Any:
+        """Return a default as JSON; a duration as ``"15m"``."""
+        return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
 
 
 class Section(BaseModel):

@@ -98,7 +98,9 @@ def configuration() -> str:
 
 
 def _keys(model: Any) -> list[str]:
-    fields = model.model_json_schema().get("properties", {})
+    from listener.settings import FileSchema
+
+    fields = model.model_json_schema(schema_generator=FileSchema).get("properties", {})
     if not fields:
         return ["No further keys."]
     rows = ["| key | meaning | type | default |", "|---|---|---|---|"]

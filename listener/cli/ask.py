@@ -1,0 +1,252 @@
+"""Commands that answer: ``query`` and ``summary``."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from listener.cli.options import Channels, Organizations, Output, Style
+from listener.cli.output import Format, View, style_for, write
+from listener.cli.state import state_of
+from listener.errors import ConfigError
+from listener.mention import Kind, Purpose
+
+if TYPE_CHECKING:
+    from listener.cli.state import State
+
+_ON_SCREEN = 100
+"""Mentions in a table, unless --limit says otherwise."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands to the root."""
+    app.command()(query)
+    app.command()(summary)
+
+
+def query(
+    context: typer.Context,
+    *,
+    organization: Organizations = None,
+    channel: Channels = None,
+    topic: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SLUG", help='Only mentions with this topic, or "(untagged)"; may be repeated.'),
+    ] = None,
+    purpose: Annotated[
+        list[Purpose] | None,
+        typer.Option(metavar="PURPOSE", help=f"Only this purpose: {', '.join(Purpose)}; may be repeated."),
+    ] = None,
+    sentiment: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TONE", help="Only negative, neutral, positive or unscored; may be repeated."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="DAY", help="From this day on (2026-11-09), in the organization's own time zone."),
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="DAY", help="Up to this day, the day included.")] = None,
+    week: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WEEK", help="Only this ISO week (2026-W46); may be repeated."),
+    ] = None,
+    kind: Annotated[
+        list[Kind] | None,
+        typer.Option(metavar="KIND", help=f"Only this kind: {', '.join(Kind)}; may be repeated."),
+    ] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(metavar="CODE", help="Only this language (en); may be repeated.")
+    ] = None,
+    contains: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only mentions with TEXT in them, in any case.")
+    ] = None,
+    own: Annotated[
+        bool | None,
+        typer.Option(
+            "--own/--no-own", metavar="", help="Only what the organization wrote itself, or only what others did."
+        ),
+    ] = None,
+    count_by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELDS",
+            help="Count instead of list: one or more, with commas, of organization, channel, week, day, kind, "
+            "language, purpose, sentiment, topic, group.",
+        ),
+    ] = None,
+    sort: Annotated[
+        str,
+        typer.Option(metavar="COLUMN", help="A column, with - in front for descending; default: -published_at."),
+    ] = "",
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N rows.")] = None,
+    style: Style = None,
+    output: Output = None,
+) -> None:
+    """List mentions, the newest first, or count them.
+
+    A table shows when, where, topics, text and permalink, and 100 mentions unless --limit says otherwise; csv,
+    json, jsonl and parquet have every column and every mention.
+    """
+    from listener.calendar import parse_iso_week
+    from listener.cli import values
+    from storage import queries
+
+    state = state_of(context)
+    first, last = values.day(since, "--since"), values.day(until, "--until")
+    values.in_order(first, last)
+    filters = queries.Filters(
+        organizations=tuple(one.slug for one in values.organizations(state.settings, organization))
+        if organization
+        else (),
+        channels=values.channels(channel or []),
+        topics=tuple(_topics(state.taxonomy.slugs, topic or [])),
+        purposes=tuple(purpose or ()),
+        sentiments=tuple(sentiment or ()),
+        since=first,
+        until=last,
+        weeks=tuple(parse_iso_week(one) for one in week or ()),
+        kinds=tuple(kind or ()),
+        languages=tuple(language or ()),
+        contains=contains,
+        own=own,
+    )
+    style = style or style_for(output)
+    with state.store(read_only=True) as store:
+        if count_by is not None:
+            fields = _fields(count_by)
+            counts = _sorted(queries.count_by(store, filters, fields), sort, (*fields, "mentions"))
+            write(state, counts[:limit], (*fields, "mentions"), style=style, output=output)
+            return
+        rows: Iterable[Mapping[str, Any]] = queries.rows(store, filters, sort=sort or "-published_at", limit=limit)
+        if style is Format.TABLE and limit is None:
+            rows = _first(state, rows)
+        view = mention_view(several_organizations=len(state.settings.organizations) > 1)
+        write(state, rows, queries.COLUMNS, style=style, output=output, view=view)
+
+
+def _topics(known: tuple[str, ...], asked: list[str]) -> list[str]:
+    from listener.settings import nearest
+
+    for slug in asked:
+        if slug not in (*known, "(untagged)"):
+            raise ConfigError(f"no topic {slug!r}{nearest(slug, known)}; `listener topics list` shows them")
+    return asked
+
+
+def _fields(count_by: str) -> list[str]:
+    fields = list(dict.fromkeys(field.strip() for field in count_by.split(",") if field.strip()))
+    if not fields:
+        raise ConfigError("--count-by names no field; try --count-by channel,week")
+    return fields
+
+
+def _sorted(counts: list[dict[str, Any]], sort: str, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Sort counts as ``sort`` asks, ties in the order they came; what is missing comes last."""
+    from listener.settings import nearest
+
+    if not sort:
+        return counts
+    column = sort.removeprefix("-")
+    if column not in columns:
+        raise ConfigError(
+            f"cannot sort counts by {column!r}{nearest(column, columns)} (there are: {', '.join(columns)})"
+        )
+    present = [row for row in counts if row[column] is not None]
+    missing = [row for row in counts if row[column] is None]
+    return [*sorted(present, key=lambda row: row[column], reverse=sort.startswith("-")), *missing]
+
+
+def _first(state: State, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    remaining = iter(rows)
+    yield from itertools.islice(remaining, _ON_SCREEN)
+    if next(remaining, None) is not None:
+        state.say(f"The first {_ON_SCREEN} of more mentions: --limit N shows N, -o FILE.csv writes all.")
+
+
+def mention_view(*, several_organizations: bool) -> View:
+    """Return what a table shows of mentions."""
+
+    def show(row: Mapping[str, Any]) -> dict[str, Any]:
+        words = "(removed on the platform)" if row["removed_at"] else " ".join((row["text"] or "").split())
+        where = [row["channel"], row["kind"], *([row["organization"]] if several_organizations else [])]
+        return {
+            "published": row["published_at"],
+            "where": "\n".join(where),
+            "topics": (row["topics"] or "").replace(",", ", "),
+            "text": "\n".join(filter(None, [words, row["permalink"]])),
+        }
+
+    return View(("published", "where", "topics", "text"), show)
+
+
+def summary(
+    context: typer.Context,
+    *,
+    week: Annotated[
+        str | None,
+        typer.Option(metavar="WEEK", help="The ISO week (2026-W46); default: the last whole one."),
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, max=530, metavar="N", help="N weeks, the last of them --week.")] = 1,
+    organization: Organizations = None,
+    style: Style = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="A folder, which gets one CSV for each organization and week, or one file for all.",
+        ),
+    ] = None,
+) -> None:
+    """Export the weekly summary: volume by channel and topic, with coverage and change.
+
+    Every channel has a row for every topic, and the totals stand under "all". A table on the screen leaves out
+    some columns, and topics that nobody mentioned in the week or the one before.
+    """
+    from dataclasses import asdict
+
+    from jobs import summary as weekly
+    from listener.calendar import parse_iso_week
+    from listener.cli import values
+    from listener.clock import SystemClock
+
+    state = state_of(context)
+    newest = parse_iso_week(week) if week else None
+    chosen = values.organizations(state.settings, organization or [])
+    with state.store(read_only=True) as store:
+        rows = weekly.weekly_summary(
+            state.settings,
+            store,
+            newest=newest,
+            last=last,
+            organizations=tuple(one.slug for one in chosen),
+            clock=SystemClock(),
+        )
+    as_file = output is not None and output.suffix.lower() in (".json", ".jsonl", ".parquet")
+    if output is None or style not in (None, Format.CSV) or as_file:
+        shown = list(map(asdict, rows))
+        write(state, shown, weekly.COLUMNS, style=style, output=output, view=summary_view(shown))
+        return
+    for path in weekly.write_summaries(rows, output):
+        state.out.print(str(path))
+
+
+def summary_view(rows: Sequence[Mapping[str, Any]]) -> View:
+    """Return what a table shows of these rows of the weekly summary."""
+    columns = (
+        *(["organization"] if len({row["organization"] for row in rows}) > 1 else []),
+        *("iso_week", "channel", "topic", "mentions", "change", "authors"),
+        *(["net_sentiment"] if any(row["net_sentiment"] is not None for row in rows) else []),
+        "coverage",
+        *(["provisional"] if any(row["provisional"] for row in rows) else []),
+    )
+
+    def show(row: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        return row if row["mentions"] or row["mentions_previous_week"] or row["topic"] == "all" else None
+
+    return View(columns, show)

@@ -1,0 +1,268 @@
+"""Commands that bring mentions in: ``ingest``, ``run``, ``refresh``, ``rollup`` and ``status``."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+import typer
+
+from listener.cli import EXIT_INTERRUPTED
+from listener.cli.logs import complain, leave_errors_to_the_report
+from listener.cli.options import Channels, Organizations, Output, Style, flag
+from listener.cli.output import View, print_table, write
+from listener.cli.state import state_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jobs.ingest import RunReport
+    from listener.errors import ListenerError
+
+
+def register(app: typer.Typer) -> None:
+    """Add this module's commands to the root."""
+    for command in (ingest, run, status, rollup, refresh):
+        app.command()(command)
+
+
+def ingest(
+    context: typer.Context,
+    *,
+    channel: Channels = None,
+    organization: Organizations = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHEN",
+            help="Look back to this day or moment (2026-11-09, 2026-11-09T14:00; UTC), as far as the platform "
+            "allows.",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Read nothing published from this day or moment on.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most N mentions of each stream.")
+    ] = None,
+    dry_run: Annotated[bool, flag("--dry-run", help="Fetch and count, store nothing.")] = False,
+) -> None:
+    """Pull what is new from every stream, once, and recount the days it touched.
+
+    SIGTERM or Ctrl-C finishes the page in hand and keeps it; the next run goes on from there.
+    """
+    from jobs.ingest import ingest as pull
+    from jobs.rollup import roll_up
+    from listener.cli import values
+    from listener.clock import SystemClock
+
+    state = state_of(context)
+    start, end = values.moment(since, "--since"), values.moment(until, "--until")
+    values.in_order(start, end)
+    chosen = values.organizations(state.settings, organization or [])
+    channels = values.configured_channels(state.settings, channel or [], chosen)
+    leave_errors_to_the_report()
+    opened = state.rehearsal_store() if dry_run else state.store()
+    with opened as store, state.progress() as bar, _finish_page_on_signal() as asked:
+        task = bar.add_task("reading", total=None)
+        reports = pull(
+            state.settings,
+            store,
+            clock=SystemClock(),
+            channels=channels,
+            organizations=tuple(one.slug for one in chosen),
+            since=start,
+            until=end,
+            limit=limit,
+            dry_run=dry_run,
+            stop=asked.stop,
+            on_page=lambda stream, count: bar.update(task, description=str(stream), advance=count),
+        )
+        if not dry_run:
+            bar.update(task, description="recounting days")
+            roll_up(store)
+    print_table(state, [_report_row(report) for report in reports], _REPORT_COLUMNS)
+    _leave(reports, asked)
+
+
+_REPORT_COLUMNS = (
+    *("stream", "outcome", "fetched", "new", "changed", "same", "skipped", "requests"),
+    *("usd", "resume"),
+)
+
+
+def _report_row(report: RunReport) -> dict[str, Any]:
+    return {
+        "stream": f"{report.stream.organization}/{report.stream.channel}/{report.stream.kind}",
+        "outcome": report.outcome,
+        "fetched": report.fetched,
+        "new": report.counts.inserted,
+        "changed": report.counts.updated,
+        "same": report.counts.unchanged,
+        "skipped": report.skipped,
+        "requests": report.usage.requests,
+        "usd": report.usage.cost_microusd / 1_000_000,
+        "resume": report.resume_at,
+    }
+
+
+class Ended(Protocol):
+    """What a run's report says of its end."""
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, in a word."""
+        ...
+
+    @property
+    def error(self) -> ListenerError | None:
+        """Why, where it was not done."""
+        ...
+
+
+def exit_code(reports: Sequence[Ended]) -> int:
+    """Return the exit code for several streams' outcomes.
+
+    0 where all are done; 1 where some are, or where they failed for different reasons; else the reason's own.
+    """
+    codes = {_code_of(report) for report in reports}
+    if len(codes) <= 1:
+        return codes.pop() if codes else 0
+    return 1
+
+
+def _code_of(report: Ended) -> int:
+    # "partial" is what --limit asked for.
+    if report.outcome in ("done", "partial"):
+        return 0
+    return report.error.exit_code if report.error is not None else 1
+
+
+def _leave(reports: Sequence[Ended], asked: _Asked) -> None:
+    """Say what went wrong, and leave with the exit code that tells it."""
+    for report in reports:
+        if report.error is not None:
+            name = getattr(report, "stream", None) or getattr(report, "channel", "")
+            complain(f"{name}: {report.error}")
+    interrupted = any(report.outcome == "interrupted" for report in reports)
+    if interrupted and asked.by == signal.SIGINT:
+        raise typer.Exit(EXIT_INTERRUPTED)
+    raise typer.Exit(exit_code(reports))
+
+
+class _Asked:
+    """Whether somebody asked to stop, and by which signal."""
+
+    def __init__(self) -> None:
+        self.stop = threading.Event()
+        self.by: int | None = None
+
+
+@contextmanager
+def _finish_page_on_signal() -> Iterator[_Asked]:
+    """Have the first SIGTERM or SIGINT finish and keep the page in hand; a second one acts as it always does."""
+    asked = _Asked()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def receive(number: int, _frame: object) -> None:
+        restore()
+        asked.by = number
+        asked.stop.set()
+
+    for number in before:
+        signal.signal(number, receive)
+    try:
+        yield asked
+    finally:
+        restore()
+
+
+def run(context: typer.Context) -> None:
+    """Pull every stream on its schedule until told to stop (SIGTERM, Ctrl-C).
+
+    Several may run: one leads, the others stand by and take over when it goes.
+    """
+    from jobs.schedule import run_scheduler
+    from listener.cli import values
+    from listener.clock import SystemClock
+
+    state = state_of(context)
+    values.configured_channels(state.settings, [], values.organizations(state.settings, []))
+    with state.store() as store:
+        run_scheduler(state.settings, store, clock=SystemClock())
+
+
+def status(context: typer.Context, *, style: Style = None, output: Output = None) -> None:
+    """Show each stream: when it was last read, how it went, what it has brought and what today has cost."""
+    from jobs.status import STATUS_COLUMNS, status_rows
+    from listener.clock import SystemClock
+
+    state = state_of(context)
+    with state.store(read_only=True) as store:
+        rows = list(status_rows(state.settings, store, clock=SystemClock()))
+    write(state, rows, STATUS_COLUMNS, style=style, output=output, view=_status_view(rows))
+
+
+_ALWAYS = ("outcome", "last_run", "new", "mentions", "read_until", "requests_today")
+_IF_ANY = ("usd_today", "failures", "paused_until", "error")
+
+
+def _status_view(rows: Iterable[Mapping[str, Any]]) -> View:
+    """Return what a table shows of the streams: columns of trouble and cost only where there is some."""
+    columns = (*_ALWAYS, *(name for name in _IF_ANY if any(row[name] for row in rows)))
+
+    def show(row: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {**row, "stream": f"{row['organization']} {row['channel']} {row['kind']} {row['query']}"}
+
+    return View(("stream", *columns), show)
+
+
+def rollup(
+    context: typer.Context,
+    *,
+    rebuild: Annotated[bool, flag("--rebuild", help="Recount everything, not only what changed.")] = False,
+) -> None:
+    """Recount the days that changed since the last time."""
+    from jobs.rollup import roll_up
+
+    state = state_of(context)
+    with state.store() as store, state.progress() as bar:
+        task = bar.add_task("recounting days", total=None)
+        days = roll_up(store, rebuild=rebuild, progress=lambda count: bar.update(task, completed=count))
+    state.say(f"{days:,} day{'' if days == 1 else 's'} recounted")
+
+
+def refresh(context: typer.Context, *, channel: Channels = None) -> None:
+    """Look recent mentions up again: edits are taken over, what was deleted on the platform is deleted here."""
+    from jobs.refresh import refresh as recheck
+    from jobs.rollup import roll_up
+    from listener.cli import values
+    from listener.clock import SystemClock
+
+    state = state_of(context)
+    every = values.organizations(state.settings, [])
+    channels = values.configured_channels(state.settings, channel or [], every)
+    leave_errors_to_the_report()
+    with state.store() as store, state.progress() as bar, _finish_page_on_signal() as asked:
+        bar.add_task("looking up", total=None)
+        reports = recheck(state.settings, store, clock=SystemClock(), channels=channels, stop=asked.stop)
+        roll_up(store)
+    rows = [
+        {
+            "channel": report.channel,
+            "outcome": report.outcome,
+            "checked": report.checked,
+            "changed": report.counts.updated,
+            "same": report.counts.unchanged,
+        }
+        for report in reports
+    ]
+    print_table(state, rows, ("channel", "outcome", "checked", "changed", "same"))
+    _leave(reports, asked)
