@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import event, exc
+from sqlalchemy import event
 
 from listener.errors import StoreError
 
@@ -70,11 +70,10 @@ def translate(engine: Engine, place: str) -> None:
 
 @contextmanager
 def refusals(place: str) -> Iterator[None]:
-    """Translate in the same way what does not pass through SQLAlchemy's statements (the driver's own calls)."""
+    """Translate in the same way what the driver is called with directly, past SQLAlchemy."""
     try:
         yield
     except Exception as error:
-        cause = error.orig if isinstance(error, exc.DBAPIError) and error.orig is not None else error
-        if reason := explain(cause):
+        if reason := explain(error):
             raise StoreError(f"the database {place}: {reason}") from error
         raise

@@ -168,12 +168,12 @@ def make_stream(
     key: str,
     now: datetime,
 ) -> None:
-    """Make the stream's row; raises ``LookupError`` where the organization was not declared."""
+    """Make the stream's row, unless the organization was not declared or the row is there already."""
     owner = connection.execute(
         select(organizations.c.id).where(organizations.c.slug == organization)
     ).scalar_one_or_none()
     if owner is None:
-        raise LookupError(f"the organization {organization!r} was not declared to the store")
+        return
     connection.execute(upsert(connection, channels).values(name=channel).on_conflict_do_nothing())
     values = {
         "organization_id": owner,

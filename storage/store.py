@@ -132,7 +132,7 @@ class MentionStore:
             )
             made = registry.find_stream(connection, organization, channel, key)
         if made is None:
-            raise LookupError(f"the stream {key} of {organization} vanished while it was made")
+            raise LookupError(f"the organization {organization!r} was not declared to the store")
         return made
 
     def find_stream(self, *, organization: str, channel: str, key: str) -> StreamState | None:

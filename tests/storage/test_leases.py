@@ -41,3 +41,11 @@ def test_of_many_at_once_one_wins(store: MentionStore) -> None:
     with ThreadPoolExecutor(6) as pool:
         fences = list(pool.map(lambda owner: store.acquire_lease("slot", str(owner), MINUTE), range(12)))
     assert [fence for fence in fences if fence is not None] == [1]
+
+
+def test_who_holds_it(store: MentionStore, clock: SteppedClock) -> None:
+    assert store.lease_owner("leader") is None
+    store.acquire_lease("leader", "a", MINUTE)
+    assert store.lease_owner("leader") == "a"
+    clock.step_to(clock.now() + MINUTE)
+    assert store.lease_owner("leader") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+import threading
 from pathlib import Path
 
 import psycopg
@@ -153,6 +154,19 @@ def test_turning_to_wal_waits_for_others_and_gives_up(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="another process holds it locked"):
         MentionStore.open(f"sqlite:///{tmp_path}/listener.db?timeout=0.2")
     other.close()
+
+
+def test_turning_to_wal_waits_until_others_have_read(tmp_path: Path) -> None:
+    file = tmp_path / "listener.db"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.executescript("CREATE TABLE t (x); INSERT INTO t VALUES (1); DROP TABLE t; BEGIN;")
+    other.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    done = threading.Timer(0.3, other.rollback)
+    done.start()
+    MentionStore.open(f"sqlite:///{file}").close()
+    done.join()
+    other.close()
+    assert current(f"sqlite:///{file}") == SCHEMA_VERSION
 
 
 def test_a_server_that_is_not_there() -> None:

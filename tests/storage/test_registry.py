@@ -81,7 +81,10 @@ def test_a_stream_is_made_on_first_sight(store: MentionStore, clock: SteppedCloc
         "options": {"tags": ["é"], "deep": {"a": None}},
         "key": "abc",
     }
+    named = {name: asked[name] for name in ("organization", "channel", "key")}
+    assert store.find_stream(**named) is None
     made = store.stream(**asked)
+    assert store.find_stream(**named) == made
     assert made == StreamState(id=made.id)
     assert store.stream(**asked) == made
     assert store.stream(**asked | {"key": "def"}).id != made.id

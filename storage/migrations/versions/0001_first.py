@@ -14,7 +14,7 @@ depends_on = None
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 WORDS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 DOCUMENT = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
-MOMENT = sa.DateTime(timezone=True)
+MOMENT = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
 
 # One row a mention and organization. The topics stand in order; SQLite aggregates a sorted subquery in its order.
 V_MENTIONS = """
