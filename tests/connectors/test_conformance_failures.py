@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,35 @@ def test_a_failure_that_passes_at_any_request_loses_nothing(bench: Bench, name: 
         if broken.error:
             assert_foreseen(broken, RetryLater)
         assert broken.texts | rest.texts == bench.texts(posts), f"after {skip} requests"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_bad_week_loses_nothing(bench: Bench, seed: int) -> None:
+    """Faults, stops and new posts in any order, out of order and doubled; then two quiet pulls."""
+    chance = random.Random(seed)
+    bench.small_pages()
+    bench.standin.out_of_order = bool(seed & 1)
+    bench.standin.duplicates = bool(seed & 2)
+    posts = bench.posts(20)
+    read: dict[str, str] = {}
+    cursor: Any = {}
+    for _ in range(25):
+        keys = FAULTS[chance.choice([name for name in PASSING if name != "stall"])][0]
+        bench.standin.fail(Fault(**keys, skip=chance.randrange(12), times=chance.randrange(1, 3)))
+        reading = bench.read(cursor, pages=chance.choice([None, 1, 2, 5]))
+        if reading.error:
+            assert_foreseen(reading, RetryLater)
+        read |= reading.texts
+        cursor = reading.cursor
+        bench.standin.heal()
+        minutes = chance.randrange(1, 300)
+        bench.step(timedelta(minutes=minutes))
+        posts += bench.posts(chance.randrange(4), ago=timedelta(minutes=minutes))
+    for _ in range(2):
+        reading = bench.whole(cursor)
+        read |= reading.texts
+        cursor = reading.cursor
+    assert read == bench.texts(posts)
 
 
 @pytest.mark.parametrize("name", FAULTS)
