@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -156,17 +157,21 @@ def test_turning_to_wal_waits_for_others_and_gives_up(tmp_path: Path) -> None:
     other.close()
 
 
-def test_turning_to_wal_waits_until_others_have_read(tmp_path: Path) -> None:
-    file = tmp_path / "listener.db"
-    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
-    other.executescript("CREATE TABLE t (x); INSERT INTO t VALUES (1); DROP TABLE t; BEGIN;")
-    other.execute("SELECT count(*) FROM sqlite_master").fetchall()
-    done = threading.Timer(0.3, other.rollback)
-    done.start()
-    MentionStore.open(f"sqlite:///{file}").close()
-    done.join()
-    other.close()
-    assert current(f"sqlite:///{file}") == SCHEMA_VERSION
+def test_many_that_turn_a_new_file_to_wal_at_once_all_succeed(tmp_path: Path) -> None:
+    """SQLite refuses one of two at once without waiting: seen in 17 of 800 first openings by four threads."""
+    together = threading.Barrier(4)
+
+    def first_opening(url: str) -> str:
+        database = connect(url)
+        together.wait()
+        with database.read() as connection:
+            mode = str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one())
+        database.close()
+        return mode
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(40):
+            assert set(pool.map(first_opening, [f"sqlite:///{tmp_path}/{number}.db"] * 4)) == {"wal"}
 
 
 def test_a_server_that_is_not_there() -> None:
