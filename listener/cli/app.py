@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
 from typing import Annotated
@@ -78,3 +79,14 @@ for commands in (setup, pull, ask, demo):
 app.add_typer(taxonomy.app, name="topics")
 app.add_typer(database.app, name="db")
 app.add_typer(setup.config_app, name="config")
+
+
+def _unwrap(commands: typer.Typer) -> None:
+    """Let each paragraph of a command's help flow: Typer keeps the line breaks of the second and later ones."""
+    for command in commands.registered_commands:
+        paragraphs = inspect.cleandoc((command.callback and command.callback.__doc__) or "").split("\n\n")
+        command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+
+
+for group in (app, taxonomy.app, database.app, setup.config_app):
+    _unwrap(group)

@@ -171,7 +171,7 @@ def mention_view(*, several_organizations: bool) -> View:
     """Return what a table shows of mentions."""
 
     def show(row: Mapping[str, Any]) -> dict[str, Any]:
-        words = "(removed on the platform)" if row["removed_at"] else " ".join((row["text"] or "").split())
+        words = "(removed on the platform)" if row["removed_at"] else " ".join(row["text"].split())
         where = [row["channel"], row["kind"], *([row["organization"]] if several_organizations else [])]
         return {
             "published": row["published_at"],
@@ -231,6 +231,8 @@ def summary(
     if output is None or style not in (None, Format.CSV) or as_file:
         shown = list(map(asdict, rows))
         write(state, shown, weekly.COLUMNS, style=style, output=output, view=summary_view(shown))
+        if open_weeks := sorted({row.iso_week for row in rows if row.provisional}):
+            state.say(f"Still provisional, late mentions can change it: {', '.join(open_weeks)}")
         return
     for path in weekly.write_summaries(rows, output):
         state.out.print(str(path))
@@ -243,7 +245,6 @@ def summary_view(rows: Sequence[Mapping[str, Any]]) -> View:
         *("iso_week", "channel", "topic", "mentions", "change", "authors"),
         *(["net_sentiment"] if any(row["net_sentiment"] is not None for row in rows) else []),
         "coverage",
-        *(["provisional"] if any(row["provisional"] for row in rows) else []),
     )
 
     def show(row: Mapping[str, Any]) -> Mapping[str, Any] | None:

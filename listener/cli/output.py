@@ -48,7 +48,8 @@ class View:
 _SUFFIXES = {".csv": Format.CSV, ".json": Format.JSON, ".jsonl": Format.JSONL, ".parquet": Format.PARQUET}
 _LONGEST_CELL = 500
 _NARROW = 24
-"""A column of cells no wider than this is never broken; others give way where the screen is narrow."""
+"""A column of cells no wider than this is never broken within a word; others give way on a narrow screen."""
+_LEAST = 10
 
 
 def write(
@@ -142,7 +143,7 @@ def _add_column(table: Table, name: str, cells: Sequence[tuple[Any, str]]) -> No
         justify="right" if any(isinstance(value, int | float) for value, _ in cells) else "left",
         overflow="fold",
         no_wrap=len(header) <= widest <= _NARROW and not breakable,
-        min_width=min(_NARROW, max(map(len, words), default=1)),
+        min_width=min(_NARROW if widest <= _NARROW else _LEAST, max(map(len, words), default=1)),
     )
 
 

@@ -210,18 +210,22 @@ def status(context: typer.Context, *, style: Style = None, output: Output = None
     write(state, rows, STATUS_COLUMNS, style=style, output=output, view=_status_view(rows))
 
 
-_ALWAYS = ("outcome", "last_run", "new", "mentions", "read_until", "requests_today")
-_IF_ANY = ("usd_today", "failures", "paused_until", "error")
+_IF_ANY = ("failures", "paused_until", "error")
 
 
 def _status_view(rows: Iterable[Mapping[str, Any]]) -> View:
-    """Return what a table shows of the streams: columns of trouble and cost only where there is some."""
-    columns = (*_ALWAYS, *(name for name in _IF_ANY if any(row[name] for row in rows)))
+    """Return what a table shows of the streams: columns of trouble only where there is some."""
+    trouble = [name for name in _IF_ANY if any(row[name] for row in rows)]
 
     def show(row: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {**row, "stream": f"{row['organization']} {row['channel']} {row['kind']} {row['query']}"}
+        cost = f", ${row['usd_today']:.2f}" if row["usd_today"] else ""
+        return {
+            **row,
+            "stream": f"{row['organization']} {row['channel']} {row['kind']} {row['query']}",
+            "today": f"{row['requests_today']:,} requests{cost}",
+        }
 
-    return View(("stream", *columns), show)
+    return View(("stream", "outcome", "last_run", "new", "mentions", "read_until", "today", *trouble), show)
 
 
 def rollup(

@@ -1,0 +1,266 @@
+"""``query`` and ``summary`` on a store with six days of mentions."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from jobs.summary import COLUMNS as SUMMARY_COLUMNS
+from listener.clock import SystemClock
+from listener.standins.posts import Post
+from listener.standins.scenario import ZONE
+from storage.queries import COLUMNS
+
+pytestmark = pytest.mark.usefixtures("filled")
+Run = Callable[..., Any]
+
+
+def table_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def rows(run: Run, *arguments: str) -> list[dict[str, str]]:
+    result = run("query", *arguments, "--format", "csv")
+    assert (result.code, result.err) == (0, "")
+    return table_of(result.out)
+
+
+@pytest.fixture
+def every(posts: dict[str, list[Post]]) -> list[Post]:
+    return [post for some in posts.values() for post in some]
+
+
+def week_of(post: Post) -> str:
+    year, week, _ = post.published_at.astimezone(ZONE).isocalendar()
+    return f"{year}-W{week:02d}"
+
+
+def test_without_a_filter_every_mention_comes_the_newest_first(run: Run, every: list[Post]) -> None:
+    found = rows(run)
+    assert tuple(found[0]) == COLUMNS
+    assert {row["external_id"] for row in found} == {post.external_id for post in every}
+    assert [row["published_at"] for row in found] == sorted((row["published_at"] for row in found), reverse=True)
+
+
+FILTERS: dict[str, tuple[tuple[str, ...], Callable[[Post], bool]]] = {
+    "channel": (("--channel", "reddit"), lambda post: post.channel == "reddit"),
+    "two channels": (
+        ("--channel", "reddit", "--channel", "youtube"),
+        lambda post: post.channel in ("reddit", "youtube"),
+    ),
+    "organization": (("--organization", "st-elsewhere"), lambda post: True),
+    "kind": (("--kind", "comment"), lambda post: post.kind == "comment"),
+    "own": (("--own",), lambda post: post.own),
+    "not own": (("--no-own",), lambda post: not post.own),
+    "language": (
+        ("--language", "fr", "--channel", "twitter"),
+        lambda post: post.language == "fr" and post.channel == "twitter",
+    ),
+    "unscored": (("--sentiment", "unscored"), lambda post: True),
+    "a sentiment that only models give": (("--sentiment", "positive"), lambda post: False),
+    "a purpose that only models give": (("--purpose", "experience"), lambda post: False),
+    "topic": (
+        ("--topic", "waiting-times", "--channel", "twitter"),
+        lambda post: "waiting-times" in post.topics and post.channel == "twitter",
+    ),
+    "untagged": (
+        ("--topic", "(untagged)", "--channel", "reddit"),
+        lambda post: not post.topics and post.channel == "reddit",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_filter_leaves_what_it_says(run: Run, every: list[Post], name: str) -> None:
+    arguments, belongs = FILTERS[name]
+    wanted = {post.external_id for post in every if belongs(post)}
+    assert {row["external_id"] for row in rows(run, *arguments)} == wanted
+
+
+def test_text_is_found_in_any_case(run: Run) -> None:
+    found = rows(run, "--contains", "st. ELSEWHERE")
+    everything = rows(run)
+    assert len(found) == sum("st. elsewhere" in row["text"].lower() for row in everything) > 0
+
+
+def test_days_and_weeks_are_the_hospitals_own(run: Run, every: list[Post]) -> None:
+    day = (SystemClock().now() - timedelta(days=3)).astimezone(ZONE).date()
+    of_day = {post.external_id for post in every if post.published_at.astimezone(ZONE).date() == day}
+    assert {row["external_id"] for row in rows(run, "--since", str(day), "--until", str(day))} == of_day
+    assert of_day
+    weeks = Counter(map(week_of, every))
+    for week, count in weeks.items():
+        assert len(rows(run, "--week", week)) == count
+    assert len(rows(run, *(part for week in weeks for part in ("--week", week)))) == len(every)
+
+
+def test_sorted_and_limited(run: Run) -> None:
+    likes = [int(row["likes"]) for row in rows(run, "--channel", "twitter", "--sort", "-likes", "--limit", "5")]
+    assert likes == sorted(likes, reverse=True)
+    assert len(likes) == 5
+
+
+def test_counts_by_one_field_and_by_two(run: Run, every: list[Post]) -> None:
+    by_channel = {row["channel"]: int(row["mentions"]) for row in rows(run, "--count-by", "channel")}
+    assert by_channel == Counter(post.channel for post in every)
+    by_both = {
+        (row["topic"], row["week"]): int(row["mentions"])
+        for row in rows(run, "--count-by", "topic, week,topic", "--channel", "twitter")
+    }
+    wanted = Counter(
+        (topic, week_of(post))
+        for post in every
+        if post.channel == "twitter"
+        for topic in (post.topics or {"(untagged)"})
+    )
+    assert by_both == wanted
+
+
+def test_counts_are_sorted_as_asked(run: Run) -> None:
+    counts = [int(row["mentions"]) for row in rows(run, "--count-by", "topic", "--sort", "-mentions")]
+    assert counts == sorted(counts, reverse=True)
+    languages = [row["language"] for row in rows(run, "--count-by", "language", "--sort", "-language")]
+    known = [language for language in languages if language]
+    assert known == sorted(known, reverse=True)
+    assert languages[len(known) :] in ([], [""])
+    assert len(rows(run, "--count-by", "topic", "--limit", "3")) == 3
+
+
+def test_json_and_json_lines_hold_the_same_rows(run: Run) -> None:
+    as_json = json.loads(run("query", "--format", "json", "--limit", "7").out)
+    lines = [json.loads(line) for line in run("query", "--format", "jsonl", "--limit", "7").out.splitlines()]
+    assert as_json == lines
+    assert len(lines) == 7
+    assert tuple(lines[0]) == COLUMNS
+
+
+@pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet"])
+def test_a_file_takes_its_format_from_its_name(run: Run, tmp_path: Path, ending: str, every: list[Post]) -> None:
+    file = tmp_path / f"mentions.{ending}"
+    result = run("query", "-o", file)
+    assert (result.code, result.out) == (0, "")
+    assert result.complaint == f"{len(every):,} rows written to {file}"
+    read: dict[str, Callable[[Path], Any]] = {
+        "csv": pd.read_csv,
+        "json": lambda path: pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))),
+        "jsonl": lambda path: pd.read_json(path, lines=True),
+        "parquet": pd.read_parquet,
+    }
+    frame = read[ending](file)
+    assert tuple(frame.columns) == COLUMNS
+    assert set(frame["external_id"]) == {post.external_id for post in every}
+    assert run("-q", "query", "--limit", "1", "-o", file).err == ""
+    assert run("query", "--limit", "1", "-o", file).complaint == f"1 row written to {file}"
+
+
+def test_a_table_shows_what_a_person_reads(run: Run, every: list[Post]) -> None:
+    result = run("query", "--format", "table", "--channel", "twitter", "--limit", "3")
+    head, *body = result.out.splitlines()
+    assert head.split() == ["published", "where", "topics", "text"]
+    assert "https://x.com/i/web/status/" in result.out
+    assert all(len(line) <= 200 for line in body)
+    assert result.err == ""
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_table_fits_the_screen(run: Run, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    for command in (["query"], ["status"], ["topics", "list"], ["check"], ["summary"]):
+        lines = run(*command, *([] if command == ["check"] else ["--format", "table"])).out.splitlines()
+        assert lines
+        assert max(map(len, lines)) <= width, command
+
+
+def test_a_long_table_says_that_there_is_more(run: Run) -> None:
+    result = run("query", "--format", "table")
+    assert "The first 100 of more mentions" in result.complaint
+    few = run("query", "--format", "table", "--topic", "waiting-times")
+    assert few.err == ""
+
+
+def test_a_removed_mention_says_so_in_a_table(run: Run, filled: Path) -> None:
+    with sqlite3.connect(filled) as database:
+        database.execute(
+            "UPDATE mentions SET removed_at = published_at, text = '', permalink = NULL"
+            " WHERE id = (SELECT max(id) FROM mentions)"
+        )
+        (channel, kind) = database.execute(
+            "SELECT name, kind FROM mentions JOIN channels ON channels.id = channel_id ORDER BY mentions.id DESC"
+        ).fetchone()
+    assert (
+        "(removed on the platform)"
+        in run("query", "--format", "table", "--channel", channel, "--kind", kind, "--limit", "500").out
+    )
+
+
+def test_with_two_hospitals_a_table_says_which(run: Run, edit: Callable[..., None]) -> None:
+    edit(("[[organizations]]", '[[organizations]]\nslug = "other"\nname = "Other"\n\n[[organizations]]'))
+    assert "st-elsewhere" in run("query", "--format", "table", "--limit", "1").out
+    # The store learns of the other one from whatever writes first.
+    assert run("rollup").code == 0
+    result = run("summary", "--format", "table")
+    assert result.out.split()[0] == "organization"
+    assert "other" in result.out
+
+
+def weeks_heard(every: list[Post]) -> list[str]:
+    return sorted(set(map(week_of, every)))
+
+
+def test_a_summary_counts_each_week(run: Run, every: list[Post]) -> None:
+    week = weeks_heard(every)[-1]
+    found = table_of(run("summary", "--week", week).out)
+    assert tuple(found[0]) == SUMMARY_COLUMNS
+    counts = {
+        row["channel"]: int(row["mentions"]) for row in found if row["topic"] == "all" and row["iso_week"] == week
+    }
+    wanted = Counter(post.channel for post in every if week_of(post) == week and not post.own)
+    assert counts == {**wanted, "all": wanted.total()}
+    assert {row["provisional"] for row in found} == {"true"}
+
+
+def test_a_summary_goes_to_a_folder_or_a_file(run: Run, tmp_path: Path, every: list[Post]) -> None:
+    week = weeks_heard(every)[-1]
+    folder = tmp_path / "weekly"
+    result = run("summary", "--week", week, "--last", "2", "-o", folder)
+    paths = [Path(line) for line in result.out.splitlines()]
+    assert result.code == 0
+    assert sorted(folder.iterdir()) == sorted(paths)
+    assert f"listener-weekly-st-elsewhere-{week}.csv" in {path.name for path in paths}
+    one = tmp_path / "all.csv"
+    assert run("summary", "--week", week, "--last", "2", "-o", one).out == f"{one}\n"
+    merged = [row for path in sorted(paths) for row in table_of(path.read_text(encoding="utf-8"))]
+    assert table_of(one.read_text(encoding="utf-8")) == merged
+    assert table_of(run("summary", "--week", week, "--last", "2").out) == merged
+    parquet = tmp_path / "all.parquet"
+    assert run("summary", "--week", week, "-o", parquet).code == 0
+    assert tuple(pd.read_parquet(parquet).columns) == SUMMARY_COLUMNS
+    elsewhere = tmp_path / "all.txt"
+    assert run("summary", "--week", week, "--format", "json", "-o", elsewhere).code == 0
+    assert len(json.loads(elsewhere.read_text(encoding="utf-8"))) == len(pd.read_parquet(parquet))
+
+
+def test_a_summary_on_the_screen_leaves_out_silence(run: Run, every: list[Post]) -> None:
+    week = weeks_heard(every)[-1]
+    result = run("summary", "--week", week, "--format", "table", "--organization", "st-elsewhere")
+    found = result.out.splitlines()
+    assert found[0].split()[:3] == ["iso", "week", "channel"]
+    assert result.complaint == f"Still provisional, late mentions can change it: {week}"
+    silent = {
+        row["topic"]
+        for row in table_of(run("summary", "--week", week).out)
+        if row["channel"] == "youtube" and row["mentions"] == "0" and row["mentions_previous_week"] in ("", "0")
+    } - {"all"}
+    shown = {line.split()[2] for line in found if "youtube" in line.split()[:2]}
+    assert silent
+    assert not silent & shown
