@@ -215,6 +215,8 @@ class _Puller:
         def save(page: Page, records: Sequence[Record], known: Mapping[str, str]) -> PageCounts:
             nonlocal coverage
             del known
+            # Not after the save: a page fetched under a lease that is gone must not move the new holder's cursor.
+            renew()
             read = coverage.add(*page.covered) if page.covered else coverage
             counts = self._store.save_page(
                 stream_id=state.id,
@@ -227,7 +229,6 @@ class _Puller:
                 skipped=len(page.skipped),
             )
             coverage = read
-            renew()
             return counts
 
         ending = self._attempt(stream, state.failures, lambda: self._read(stream, progress, save))

@@ -32,17 +32,18 @@ def owner_name() -> str:
 
 
 def is_dead(owner: str) -> bool:
-    """Tell whether ``owner`` is a process of this machine that has ended; False where that cannot be known."""
+    """Tell whether ``owner`` is a process of this machine that has ended; False where that cannot be known.
+
+    Without ``/proc`` (macOS) the number alone must do: one that was given anew counts as alive.
+    """
     machine, _, rest = owner.partition(":")
     pid, _, started = rest.partition(":")
     if machine != _machine() or not pid.isdigit():
         return False
     try:
         os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)
     return _started(int(pid)) != started.partition(":")[0]
 
 
@@ -84,11 +85,9 @@ def held(store: MentionStore, name: str, ttl: timedelta, clock: Clock) -> Iterat
 
 
 def _machine() -> str:
-    try:
-        namespace = Path("/proc/self/ns/pid").readlink().name.strip("pid:[]")
-    except OSError:
-        namespace = ""
-    return f"{socket.gethostname()}/{namespace}"
+    namespace = Path("/proc/self/ns/pid")
+    inode = namespace.stat().st_ino if namespace.exists() else 0
+    return f"{socket.gethostname()}/{inode}"
 
 
 def _started(pid: int) -> str:
@@ -96,9 +95,8 @@ def _started(pid: int) -> str:
 
     A killed process that nobody has waited for still has an entry: its state says Z, and it is dead.
     """
-    try:
+    with contextlib.suppress(OSError):
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] == "Z" else fields[_START_TIME]
+        fields = stat.rpartition(")")[2].split()
+        return "" if fields[0] == "Z" else fields[_START_TIME]
+    return ""

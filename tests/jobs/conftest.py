@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from jobs.ingest import RunReport, ingest
 from listener.clock import SteppedClock
 from listener.mention import Mention
 from listener.settings import Settings
@@ -69,3 +70,13 @@ def store(tmp_path: Path, sqlite_template: Path, clock: SteppedClock) -> Iterato
     shutil.copy(sqlite_template, file)
     with MentionStore.open(f"sqlite:///{file}", clock=clock) as opened:
         yield opened
+
+
+@pytest.fixture
+def pull(settings: Settings, store: MentionStore, clock: SteppedClock, platforms: Any) -> Any:
+    """Ingest with what the fixtures give; any argument can be another."""
+
+    def run(**options: Any) -> list[RunReport]:
+        return ingest(options.pop("settings", settings), store, clock=clock, platforms=platforms, **options)
+
+    return run

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, ClassVar
 
 from connectors.base import ConnectorSettings, Limits, Meter, Page, StreamOptions, StreamSpec
@@ -12,6 +13,7 @@ from listener.errors import SkipItem
 from listener.mention import Author, Kind, Mention
 from listener.settings import OrganizationSettings, Settings, StreamSettings
 
+TAXONOMY = Path(__file__).with_name("topics.toml")
 START = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
 
 
@@ -171,5 +173,6 @@ def make_settings(*organizations: OrganizationSettings, **changes: Any) -> Setti
     values: dict[str, Any] = {
         "organizations": organizations or (make_organization(),),
         "environment": {"LISTENER_AUTHOR_KEY": "a key for tests"},
+        "topics": {"file": TAXONOMY},
     }
     return Settings.model_validate(values | changes)

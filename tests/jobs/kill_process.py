@@ -1,4 +1,4 @@
-"""Kills ingest at random moments, in a process of its own: `kill_process.py URL TAXONOMY VARIANT KILLS SEED`.
+"""Kills ingest at random moments, in a process of its own: `kill_process.py URL VARIANT KILLS SEED`.
 
 This process imports everything once and forks a child for each kill; it never opens the database itself. A
 child pulls an endless feed and counts its days now and then, until it is killed. In the end one child is let
@@ -22,7 +22,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from fake_platform import START, FakePlatforms, Feed, make_mention, make_settings
+from fake_platform import START, TAXONOMY, FakePlatforms, Feed, make_mention, make_settings
 
 from jobs.ingest import ingest
 from jobs.rollup import roll_up
@@ -110,9 +110,9 @@ VARIANTS: dict[str, Callable[[MentionStore], Any]] = {
 }
 
 
-def live(url: str, taxonomy: str, variant: str, feed: Feed, limit: int | None) -> None:
+def live(url: str, variant: str, feed: Feed, limit: int | None) -> None:
     """Pull and count, in the child: endlessly, or once to the feed's end."""
-    settings = make_settings(topics={"file": taxonomy})
+    settings = make_settings()
     platforms = FakePlatforms(birdsong=feed)
     WithoutKey.key = platforms.streams(settings)[0][0].key
     clock = SteppedClock(START + timedelta(days=50))
@@ -159,12 +159,12 @@ def moments(chance: random.Random) -> Iterator[tuple[bool, float]]:
         yield chance.random() < 0.9, chance.uniform(0, 0.12)
 
 
-def kill_one(url: str, taxonomy: str, variant: str, limit: int | None, *, is_pulling: bool, after: float) -> None:
+def kill_one(url: str, variant: str, limit: int | None, *, is_pulling: bool, after: float) -> None:
     """Start a child, wait until it pulls (or not) and a little more, and kill it before it ends by itself."""
     ready, told = os.pipe()
     feed = Feed(mentions=Endless(), page_size=PAGE)
     feed.before_page = lambda number: os.write(told, b".") if number == 0 else None
-    child = fork(lambda: live(url, taxonomy, variant, feed, limit))
+    child = fork(lambda: live(url, variant, feed, limit))
     os.close(told)
     if is_pulling:
         os.read(ready, 1)
@@ -176,16 +176,16 @@ def kill_one(url: str, taxonomy: str, variant: str, limit: int | None, *, is_pul
         raise SystemExit(f"a child ended by itself: {os.waitstatus_to_exitcode(status)}")
 
 
-def main(url: str, taxonomy: str, variant: str, kills: str, seed: str) -> None:
+def main(url: str, variant: str, kills: str, seed: str) -> None:
     chance = random.Random(int(seed))
     for _, (is_pulling, after) in zip(range(int(kills)), moments(chance), strict=False):
         limit = chance.choice([None, 90])
-        kill_one(url, taxonomy, variant, limit, is_pulling=is_pulling, after=after)
-    length = cut_where_it_stands(url, taxonomy, variant)
+        kill_one(url, variant, limit, is_pulling=is_pulling, after=after)
+    length = cut_where_it_stands(url, variant)
     json.dump({"killed": int(kills), "length": length}, sys.stdout)
 
 
-def cut_where_it_stands(url: str, taxonomy: str, variant: str) -> int:
+def cut_where_it_stands(url: str, variant: str) -> int:
     """Let one child read on to the end of a feed that ends five pages after the kept cursor; return its length."""
     reader, writer = os.pipe()
 
@@ -195,7 +195,7 @@ def cut_where_it_stands(url: str, taxonomy: str, variant: str) -> int:
             state = store.find_stream(organization="st-elsewhere", channel="birdsong", key=key)
             length = (state.cursor.get("at", 0) if state else 0) + 5 * PAGE + 3
         os.write(writer, str(length).encode())
-        live(url, taxonomy, variant, Feed(mentions=Endless(length), page_size=PAGE), None)
+        live(url, variant, Feed(mentions=Endless(length), page_size=PAGE), None)
 
     child = fork(finish)
     _, status = os.waitpid(child, 0)
@@ -206,7 +206,7 @@ def cut_where_it_stands(url: str, taxonomy: str, variant: str) -> int:
 
 if __name__ == "__main__":
     # The language model is read at its first use: once here, not in each child.
-    Analyzer(Taxonomy.load(Path(sys.argv[2]))).analyze(TEXTS[0])
+    Analyzer(Taxonomy.load(TAXONOMY)).analyze(TEXTS[0])
     # One thread, or a fork would be a gamble.
     assert len(list(Path("/proc/self/task").iterdir())) == 1
     main(*sys.argv[1:])

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,7 @@ import pytest
 from sqlalchemy import text
 
 from listener.calendar import local_day
+from listener.standins.scenario import World, demo_environment
 from storage.store import MentionStore
 
 pytestmark = [
@@ -28,15 +30,6 @@ pytestmark = [
 
 SCRIPT = Path(__file__).with_name("kill_process.py")
 TORONTO = ZoneInfo("America/Toronto")
-TAXONOMY = """
-version = "1"
-[[topics]]
-slug = "parking"
-name = "Parking"
-group = "travel"
-definition = "Parking."
-phrases = ["parking"]
-"""
 
 
 @pytest.fixture(scope="session")
@@ -59,16 +52,14 @@ class Toll:
 
 
 @pytest.fixture
-def killing(tmp_path, script):
+def killing(script):
     """Runs ingest, kills it so many times, and compares what is stored with what the feed served."""
 
     def run(url, variant, kills):
-        taxonomy = tmp_path / "topics.toml"
-        taxonomy.write_text(TAXONOMY)
         seed = os.environ.get("LISTENER_KILL_SEED") or str(random.randrange(10**6))
         sys.stdout.write(f"LISTENER_KILL_SEED={seed}\n")
         done = subprocess.run(
-            [sys.executable, str(SCRIPT), url, str(taxonomy), variant, str(kills), seed],
+            [sys.executable, str(SCRIPT), url, variant, str(kills), seed],
             stdout=subprocess.PIPE,
             check=True,
             text=True,
@@ -162,3 +153,49 @@ def test_a_cursor_committed_before_its_data_is_seen_to_lose(killing, sqlite_url)
 
 def test_data_without_a_key_and_before_its_cursor_is_seen_to_double(killing, sqlite_url):
     assert killing(sqlite_url, "without-key", 40).doubled > 0
+
+
+def test_kills_while_the_platforms_are_read_through_their_sdks_leave_no_mark(tmp_path, sqlite_template):
+    """The store of a run that was killed again and again equals that of one that was left in peace."""
+    start = datetime(2026, 10, 26, tzinfo=TORONTO)
+    process = SCRIPT.with_name("kill_platforms_process.py")
+    stores = {}
+    with World(per_week=1_000, start=start, end=start + timedelta(days=6), spike=None) as world:
+        world.clock.step_to(world.end)
+        for name, kills in (("peace", 0), ("kills", 12)):
+            folder = tmp_path / name
+            folder.mkdir()
+            shutil.copy(sqlite_template, folder / "listener.db")
+            config = folder / "listener.toml"
+            config.write_text(world.settings_toml("sqlite:///listener.db").replace("5.0", "100.0"))
+            url = f"sqlite:///{folder / 'listener.db'}"
+            done = subprocess.run(
+                [sys.executable, str(process), url, str(config), world.end.isoformat(), str(kills), "3"],
+                stdout=subprocess.PIPE,
+                check=True,
+                text=True,
+                env={**os.environ, **demo_environment(), "PYTHONPATH": str(SCRIPT.parents[2])},
+            )
+            assert int(done.stdout) >= kills * 0.4
+            stores[name] = everything(url)
+    assert len(stores["peace"]["mentions"]) > 700
+    assert stores["kills"] == stores["peace"]
+
+
+def everything(url):
+    """Return what a store holds that a kill could have harmed, without numbers that only order."""
+    queries = {
+        "mentions": "SELECT external_id, kind, text, removed_at, edited_at FROM mentions",
+        "topics": "SELECT m.external_id, t.slug FROM mention_topics x JOIN mentions m ON m.id = x.mention_id "
+        "JOIN topics t ON t.id = x.topic_id",
+        "metrics": "SELECT m.external_id, likes, replies, shares, views FROM mention_metrics x "
+        "JOIN mentions m ON m.id = x.mention_id",
+        "coverage": "SELECT stream_id, day, covered_seconds, lost_seconds FROM coverage_days",
+        "cursors": "SELECT channel_id, cursor FROM streams",
+        "weeks": "SELECT week, c.name, t.slug, mentions, authors, engagement FROM weekly_volume v "
+        "JOIN channels c ON c.id = v.channel_id JOIN topics t ON t.id = v.topic_id",
+    }
+    with MentionStore.open(url) as store, store.database.read() as connection:
+        return {
+            name: sorted(map(tuple, connection.execute(text(query))), key=repr) for name, query in queries.items()
+        }

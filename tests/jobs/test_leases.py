@@ -41,6 +41,10 @@ def test_a_killed_child_that_nobody_waited_for_is_dead():
         assert leases.is_dead(name)
 
 
+def test_what_left_no_trace_has_no_start():
+    assert leases._started(2**31 - 1) == ""
+
+
 def test_a_later_process_of_the_same_number_does_not_keep_its_lease():
     machine, pid, started, token = leases.owner_name().split(":")
     assert leases.is_dead(f"{machine}:{pid}:{int(started) - 1}:{token}")

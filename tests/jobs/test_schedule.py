@@ -18,7 +18,7 @@ from listener.clock import SystemClock
 from listener.errors import AuthError, ConfigError, StoreError
 from storage.store import MentionStore
 
-QUICK = Pace(rollup=timedelta(seconds=0.3), refresh=timedelta(seconds=1), lease=timedelta(seconds=0.6))
+QUICK = Pace(rollup=timedelta(seconds=0.3), refresh=timedelta(seconds=1), lease=timedelta(seconds=2.4))
 
 
 def wait_for(condition, seconds=30):
@@ -268,12 +268,12 @@ def test_sigterm_ends_a_process_well_and_another_takes_over(process, live_store)
     leader = process()
     wait_for(process.pullers)
     standby = process()
-    time.sleep(1)
+    wait_for(lambda: live_store.status()[0].mentions > 5)
+    assert set(process.pullers()) == {leader.pid}
     leader.send_signal(signal.SIGTERM)
     _, log = leader.communicate(timeout=30)
     assert leader.returncode == 0, log
     assert "leading" in log
-    assert set(process.pullers()) == {leader.pid}
     wait_for(lambda: process.pullers()[-1] == standby.pid)
     standby.send_signal(signal.SIGINT)
     _, log = standby.communicate(timeout=30)
