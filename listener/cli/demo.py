@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import sys
 import threading
 from collections import Counter
 from contextlib import ExitStack
@@ -67,10 +69,12 @@ def demo(
             state.say(_verdict(world, rows))
     for path in paths:
         state.out.print(str(path))
+    # Named as it was called: in a checkout the command lies in .venv/bin and not on the path.
+    again = f"{'listener' if shutil.which('listener') else sys.argv[0]} -c {config}"
     state.say(
-        f"Look further: listener -c {config} query --topic waiting-times --limit 5\n"
-        f"              listener -c {config} query --count-by week,channel\n"
-        f"              listener -c {config} summary --week 2026-W42 -o {directory}"
+        f"Look further: {again} query --topic waiting-times --limit 5\n"
+        f"              {again} query --count-by week,channel\n"
+        f"              {again} summary --week 2026-W42 -o {directory}"
     )
 
 
