@@ -51,8 +51,6 @@ def _run(arguments: list[str]) -> int:
         if isinstance(leaving.__context__, BrokenPipeError):
             return 0
         raise
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
     except Exception:
         logging.getLogger("listener").critical("this is a bug in Listener; please report it", exc_info=True)
         return EXIT_BUG

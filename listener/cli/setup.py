@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -53,13 +52,12 @@ def init(
                 raise ConfigError(f"{path} is there already: move it away first, or choose another directory")
         directory.mkdir(parents=True, exist_ok=True)
         for path, content in files.items():
-            made.append(path)
             path.touch(mode=0o600 if path.name == ".env" else 0o644)
+            made.append(path)
             path.write_text(content, encoding="utf-8")
     except OSError as error:
         for path in made:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         raise ConfigError(f"cannot write into {directory}: {error.strerror}; choose another directory") from error
     for path in files:
         state.out.print(str(path))

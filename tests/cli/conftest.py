@@ -115,7 +115,7 @@ def posts() -> dict[str, list[Post]]:
     now = SystemClock().now()
     start, end = now - timedelta(days=6), now - timedelta(minutes=2)
     return {
-        channel: list(generate(seed=7, start=start, end=end, per_week=90, channels=[channel]))
+        channel: list(generate(seed=7, start=start, end=end, per_week=240, channels=[channel]))
         for channel in CHANNELS
     }
 

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -280,3 +281,22 @@ def test_run_pulls_on_its_own_and_a_signal_ends_it_with_0(
     assert out == ""
     assert all(line.startswith("{") for line in err.splitlines())
     assert Counter(line.count('"leading"') for line in err.splitlines())[1] == 1
+
+
+@pytest.mark.usefixtures("config")
+def test_run_gives_the_signals_back_when_it_ends(run: Run) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stop() -> None:
+        # Not before somebody listens for it: it would end the whole test run.
+        while signal.getsignal(signal.SIGTERM) is before:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopping = threading.Thread(target=stop, daemon=True)
+    stopping.start()
+    result = run("run")
+    stopping.join()
+    assert (result.code, result.out) == (0, "")
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert run("status").code == 0

@@ -69,6 +69,14 @@ def test_init_names_a_folder_it_cannot_write(run: Run, tmp_path: Path, where: st
     assert result.complaint.startswith(f"listener: cannot write into {where}: ")
 
 
+def test_init_that_fails_half_way_leaves_nothing_behind(run: Run, tmp_path: Path) -> None:
+    (tmp_path / ".env").symlink_to("/proc/nowhere")
+    result = run("init")
+    assert result.code == 2
+    assert result.complaint.startswith("listener: cannot write into .: ")
+    assert [path.name for path in tmp_path.iterdir()] == [".env"]
+
+
 @pytest.mark.usefixtures("config")
 def test_check_online_asks_the_platforms(run: Run, standins: dict[str, Standin]) -> None:
     offline = run("check")
