@@ -251,6 +251,10 @@ class _Handler(BaseHTTPRequestHandler):
         payload = response.payload
         self.send_response(response.status)
         headers = {"Content-Type": "application/json; charset=UTF-8", **response.headers}
+        if self.close_connection:
+            # As the client wished (praw does, with each token): unsaid, it would send its next request into a
+            # connection that is just being closed.
+            headers["Connection"] = "close"
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(payload)))

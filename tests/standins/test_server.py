@@ -96,6 +96,12 @@ def test_one_connection_serves_many_requests(echo: EchoStandin, session: request
     assert [pools[key].num_connections for key in pools.keys()] == [1]  # noqa: SIM118 - it is no dict
 
 
+def test_a_connection_that_is_to_be_closed_is_said_to_be(echo: EchoStandin, session: requests.Session) -> None:
+    """Else the client would keep it, and lose its next request on it."""
+    assert ask(echo, session, headers={"Connection": "close"}).headers["Connection"] == "close"
+    assert "Connection" not in ask(echo, session).headers
+
+
 def test_answers_do_not_wait_for_the_clients_acknowledgement(echo: EchoStandin, session: requests.Session) -> None:
     ask(echo, session)
     began = time.perf_counter()
