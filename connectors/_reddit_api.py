@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from connectors.base import Meter
+from connectors.base import Meter, is_loopback
 from listener.errors import AuthError, ConfigError, RetryLater
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 OAUTH_URL = "https://oauth.reddit.com"
 SITE_URL = "https://www.reddit.com"
 _TOKEN_PATH = "/api/v1/access_token"  # noqa: S105 - a path, not a token
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _PAUSE_SECONDS = 0.5
 _OK, _REDIRECT, _UNAUTHORIZED, _TIMED_OUT, _TOO_MANY, _BROKEN = 200, 300, 401, 408, 429, 500
 
@@ -100,7 +99,7 @@ class RedditApi:
             # prawcore wraps whatever its session raises; the wire's own errors are what to say.
             failure = error.original_exception
             raise failure from failure.__cause__
-        except BadJSON as error:
+        except (BadJSON, RecursionError) as error:
             raise RetryLater(f"Reddit's answer to {path} is not JSON: trying again later") from error
 
     def _connect(self) -> praw.Reddit:
@@ -139,7 +138,7 @@ class _Wire:
         self._full_until: datetime | None = None
         self._session = requests.Session()
         self.headers = self._session.headers
-        if settings.base_url and urlsplit(settings.base_url).hostname in _LOOPBACK:
+        if is_loopback(settings.base_url):
             self._session.trust_env = False
 
     def request(self, method: str, url: str, **what: Any) -> requests.Response:
@@ -221,7 +220,7 @@ def _refuse_token(response: requests.Response) -> None:
         raise AuthError(f"Reddit refuses the client id or its secret (status {status}): {fix}")
     try:
         answer = response.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RetryLater("Reddit's answer to the token request is not JSON: trying again later") from error
     if isinstance(answer, dict) and "error" in answer:
         raise AuthError(f"Reddit gives this application no token: {fix}")

@@ -6,9 +6,10 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from connectors.base import clean_text
+from connectors.base import clean_text, read_count, read_each
 from listener.errors import RetryLater, SkipItem
 from listener.mention import Author, Kind, Mention, Metrics
 
@@ -41,7 +42,10 @@ def _mention(name: str, data: Mapping[str, Any], seen_at: datetime | None) -> Me
     parent = None if is_post else _name(data, "parent_id")
     kind = Kind.POST if is_post else Kind.REPLY if parent and parent.startswith("t1_") else Kind.COMMENT
     published_at = _moment(data.get("created_utc"))
-    metrics = Metrics(likes=_count(data, "score"), replies=_count(data, "num_comments") if is_post else None)
+    metrics = Metrics(
+        likes=read_count(data.get("score"), negative=True),
+        replies=read_count(data.get("num_comments")) if is_post else None,
+    )
     words = [_words(data, key) for key in (("title", "selftext") if is_post else ("body",))]
     if data.get("removed_by_category") or any(word.strip() in _GONE for word in words):
         return Mention(
@@ -72,16 +76,8 @@ def _mention(name: str, data: Mapping[str, Any], seen_at: datetime | None) -> Me
 
 def read_items(items: Iterable[Any], *, seen_at: datetime) -> tuple[dict[str, Mention], tuple[SkipItem, ...]]:
     """Return the mentions among ``items`` by id, and what could not be read."""
-    mentions: dict[str, Mention] = {}
-    skipped: list[SkipItem] = []
-    for item in items:
-        try:
-            mention = normalise(item, seen_at=seen_at)
-        except SkipItem as problem:
-            skipped.append(problem)
-        else:
-            mentions[mention.external_id] = mention
-    return mentions, tuple(skipped)
+    mentions, skipped = read_each(partial(normalise, seen_at=seen_at), items)
+    return {mention.external_id: mention for mention in mentions}, skipped
 
 
 def tombstone(name: str, *, seen_at: datetime, published_at: datetime | None = None) -> Mention:
@@ -190,11 +186,6 @@ def _moment(value: Any) -> datetime:
     if not _is_number(value):
         raise TypeError("its time is no number")
     return datetime.fromtimestamp(math.floor(value), UTC)
-
-
-def _count(data: Mapping[str, Any], key: str) -> int | None:
-    value = data.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _is_number(value: Any) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from connectors._reddit_api import Unreadable
 from connectors._reddit_items import read_items, read_listing, read_more, read_things, read_tree, tombstone
+from connectors.base import batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -84,8 +85,7 @@ class Threads:
         grown: list[Mention] = []
         changed: list[Mention] = []
         unreadable: tuple[SkipItem, ...] = ()
-        for start in range(0, len(names), AT_ONCE):
-            batch = names[start : start + AT_ONCE]
+        for batch in batches(names, AT_ONCE):
             items, _ = read_listing(self._api.get("api/info/", {"id": ",".join(batch)}, self._meter))
             found, skipped = read_items(items, seen_at=self._now)
             unreadable += skipped

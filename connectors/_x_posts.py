@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from connectors.base import clean_text
+from connectors.base import clean_text, read_count
 from listener.errors import RetryLater, SkipItem
 from listener.mention import Author, Kind, Mention, Metrics
 
@@ -127,8 +127,7 @@ def _language(code: object) -> str | None:
 
 def _metrics(counts: object) -> Metrics:
     def count(name: str) -> int | None:
-        value = counts.get(name) if isinstance(counts, Mapping) else None
-        return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+        return read_count(counts.get(name)) if isinstance(counts, Mapping) else None
 
     shared = [number for name in ("retweet_count", "quote_count") if (number := count(name)) is not None]
     return Metrics(
@@ -161,18 +160,6 @@ def gone(answer: Mapping[str, Any]) -> set[str]:
         for error in (errors if isinstance(errors, list) else ())
         if isinstance(error, dict) and str(error.get("type")).endswith(_GONE)
     }
-
-
-def read(items: Iterable[Any]) -> tuple[tuple[Mention, ...], tuple[SkipItem, ...]]:
-    """Return the mentions among ``items``, and why the others are none."""
-    mentions: list[Mention] = []
-    skipped: list[SkipItem] = []
-    for item in items:
-        try:
-            mentions.append(normalise(item))
-        except SkipItem as problem:
-            skipped.append(problem)
-    return tuple(mentions), tuple(skipped)
 
 
 def ids(items: Iterable[Any]) -> list[int]:

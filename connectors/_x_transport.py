@@ -7,11 +7,9 @@ import logging
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from connectors.base import clean_text
+from connectors.base import clean_text, is_loopback, utc_day
 from listener.errors import AuthError, ListenerError, QuotaExhausted, RetryLater
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ HOST = "https://api.twitter.com"
 """The host tweepy is built for; X answers there as at api.x.com."""
 WINDOW = timedelta(minutes=15)
 """X counts requests by windows of this length."""
-DAY = timedelta(days=1)
+_DAY = timedelta(days=1)
 _OK = 200
 
 
@@ -48,7 +46,7 @@ class Transport:
     ) -> None:
         self._inner = inner
         self._base_url = (base_url or HOST).rstrip("/")
-        self._loopback = _is_loopback(self._base_url)
+        self._loopback = is_loopback(self._base_url)
         self._timeout = timeout_seconds
         self._token = token
         self._clock = clock
@@ -117,8 +115,9 @@ def refusal(status: int, headers: Mapping[str, str], body: str, *, now: datetime
     if status == 403:  # noqa: PLR2004 - see above
         return AuthError(f"X does not allow this to the app (403{said}): check its access in the developer portal")
     if status == 402 or "usage-capped" in str(problem.get("type")):  # noqa: PLR2004 - see above
-        midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return QuotaExhausted(f"X gives no more posts to this account for now ({status}{said})", at=midnight + DAY)
+        return QuotaExhausted(
+            f"X gives no more posts to this account for now ({status}{said})", at=utc_day(now)[1]
+        )
     if status == 429:  # noqa: PLR2004 - see above
         at = _reset(headers, now) or now + WINDOW
         return RetryLater(f"X's rate limit is used up until {at:%H:%M:%S} UTC", at=at)
@@ -127,18 +126,10 @@ def refusal(status: int, headers: Mapping[str, str], body: str, *, now: datetime
     return RetryLater(f"X answered with status {status}{said}: the rest is read later")
 
 
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _reset(headers: Mapping[str, str], now: datetime) -> datetime | None:
     written = headers.get("x-rate-limit-reset", "")
     # A moment beyond a day is no reset of a 15-minute window, whatever wrote it.
-    if not written.isdecimal() or not now.timestamp() <= int(written) <= (now + DAY).timestamp():
+    if not written.isdecimal() or not now.timestamp() <= int(written) <= (now + _DAY).timestamp():
         return None
     return datetime.fromtimestamp(int(written), UTC)
 

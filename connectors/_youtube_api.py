@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from connectors.base import PerThread, is_loopback
 from listener.errors import AuthError, QuotaExhausted, RetryLater
 
 if TYPE_CHECKING:
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from connectors.base import Meter
     from listener.clock import Clock
 
+IDS_AT_ONCE = 50
+"""A look-up takes no more of them."""
 PACIFIC = ZoneInfo("America/Los_Angeles")
 """Google counts a day's quota from midnight to midnight here."""
 
@@ -130,9 +131,7 @@ class YoutubeApi:
         self._key = key
         self._user_agent = user_agent
         self._clock = clock
-        self._mine = threading.local()
-        self._lock = threading.Lock()
-        self._transports: list[_Transport] = []
+        self._lines = PerThread(self._open, _Line.close)
 
     def ask(self, resource: str, meter: Meter, **parameters: Any) -> ListPage:
         """Make one request of ``resource`` (``"videos"``); parameters that are None are left out.
@@ -148,12 +147,20 @@ class YoutubeApi:
             raise explain(refused, now=self._clock.now(), paging="pageToken" in given) from refused
         return _read_page(resource, body)
 
+    def look_up(self, resource: str, identities: list[str], meter: Meter, **parameters: str) -> list[Any]:
+        """Return what is there of up to 50 ids, halving them where the API says that one of them is not."""
+        if not identities:
+            return []
+        try:
+            return list(self.ask(resource, meter, **parameters, id=",".join(identities)).items)
+        except ItemGone:
+            middle = len(identities) // 2
+            halves = (identities[:middle], identities[middle:]) if middle else ()
+            return [item for half in halves for item in self.look_up(resource, half, meter, **parameters)]
+
     def close(self) -> None:
         """Close every connection; the next call opens new ones."""
-        with self._lock:
-            transports, self._transports = self._transports, []
-        for transport in transports:
-            transport.close()
+        self._lines.close()
 
     def _execute(self, resource: str, parameters: Mapping[str, Any]) -> Any:
         from http.client import HTTPException
@@ -162,54 +169,50 @@ class YoutubeApi:
         from httplib2 import HttpLib2Error
 
         try:
-            return self._method(resource).list(**parameters).execute(num_retries=0)
+            return self._lines.get().lists[resource].list(**parameters).execute(num_retries=0)
         except (OSError, HttpLib2Error, HTTPException) as error:
-            self._drop()
+            # Nobody knows what state the connection is in after a failure.
+            self._lines.drop()
             said = " ".join(str(error).split())[:_LONGEST_MESSAGE] or "no word"
             raise RetryLater(f"YouTube cannot be reached: {type(error).__name__}, {said}") from error
-        except (Error, UnicodeDecodeError, RecursionError) as error:
+        except (Error, ValueError, RecursionError) as error:
+            # ValueError: bytes that are no text, and JSON that the standard library alone refuses.
             raise RetryLater(f"YouTube's answer cannot be read: {type(error).__name__}") from error
 
-    def _method(self, resource: str) -> Any:
-        """Return this thread's client for ``resource``; the library is not safe to share among threads."""
-        clients: dict[str, Any] | None = getattr(self._mine, "clients", None)
-        if clients is None:
-            from googleapiclient.discovery import build
+    def _open(self) -> _Line:
+        from googleapiclient.discovery import build
 
-            self._mine.transport = self._connect()
-            options = {"api_endpoint": self._base_url} if self._base_url else None
-            # No developerKey: it would go into every URL, and from there into logs and errors.
-            service = build(
-                "youtube",
-                "v3",
-                http=self._mine.transport,
-                static_discovery=True,
-                cache_discovery=False,
-                client_options=options,
-            )
-            clients = self._mine.clients = {name: getattr(service, name)() for name in _LISTS}
-        return clients[resource]
+        transport = self._connect()
+        # No developerKey: it would go into every URL, and from there into logs and errors.
+        service = build(
+            "youtube",
+            "v3",
+            http=transport,
+            static_discovery=True,
+            cache_discovery=False,
+            client_options={"api_endpoint": self._base_url} if self._base_url else None,
+        )
+        return _Line(transport, {name: getattr(service, name)() for name in _LISTS})
 
     def _connect(self) -> _Transport:
         import httplib2
 
-        host = urlsplit(self._base_url or "").hostname
-        proxies = {} if host not in {"127.0.0.1", "localhost", "::1"} else {"proxy_info": None}
+        proxies = {"proxy_info": None} if is_loopback(self._base_url) else {}
         connection = httplib2.Http(timeout=self._timeout, **proxies)
         # A redirect would carry the key to wherever it points.
         connection.follow_redirects = False
-        transport = _Transport(connection, self._key, self._user_agent)
-        with self._lock:
-            self._transports.append(transport)
-        return transport
+        return _Transport(connection, self._key, self._user_agent)
 
-    def _drop(self) -> None:
-        """Forget this thread's connection: after a failure nobody knows what state it is in."""
-        transport: _Transport = self._mine.transport
-        self._mine.clients = None
-        with self._lock:
-            self._transports = [other for other in self._transports if other is not transport]
-        transport.close()
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One thread's connection, and the library's object for each list that is asked over it."""
+
+    transport: _Transport
+    lists: Mapping[str, Any]
+
+    def close(self) -> None:
+        self.transport.close()
 
 
 class _Transport:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from connectors.base import clean_text
+from connectors.base import clean_text, read_count
 from listener.errors import SkipItem
 from listener.mention import Author, Kind, Mention, Metrics
 
@@ -19,7 +19,7 @@ _ID = re.compile(r"[!-~]{1,200}")
 _LANGUAGE = re.compile(r"([A-Za-z]{2,3})(?:[-_].*)?")
 _NO_LANGUAGE = {"und", "zxx", "mul", "mis"}
 _VIDEO_ID_LENGTH = 11
-_LARGEST_COUNT = 2**63 - 1
+_LONGEST_COUNT = 20
 
 
 def normalise(payload: Mapping[str, Any]) -> Mention:
@@ -39,18 +39,6 @@ def normalise(payload: Mapping[str, Any]) -> Mention:
     if kind == "youtube#comment":
         return _comment(payload, replies=None)
     raise SkipItem(f"YouTube sent an item of the unknown kind {str(kind)[:40]!r}", external_id=_shown_id(payload))
-
-
-def normalise_all(payloads: Iterable[Any]) -> tuple[list[Mention], list[SkipItem]]:
-    """Normalise each payload; those that cannot be read come back as their ``SkipItem``."""
-    mentions: list[Mention] = []
-    skipped: list[SkipItem] = []
-    for payload in payloads:
-        try:
-            mentions.append(normalise(payload))
-        except SkipItem as unreadable:
-            skipped.append(unreadable)
-    return mentions, skipped
 
 
 def tombstone(external_id: str, removed_at: datetime) -> Mention:
@@ -254,11 +242,8 @@ def _author(identity: Any, name: Any) -> Author | None:
 
 def _count(value: Any) -> int | None:
     """Return a count, which the API writes as a number or as digits; None where it is neither."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < len(str(_LARGEST_COUNT)):
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST_COUNT:
-        return value
-    return None
+    is_digits = isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _LONGEST_COUNT
+    return read_count(int(value) if is_digits else value)
 
 
 def _language(value: Any) -> str | None:

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from connectors._youtube_api import ItemGone, ListPage, TokenRefused, YoutubeApi
-from connectors._youtube_items import Thread, normalise_all, read_reply, shown_id
-from connectors.base import Meter, Page
+from connectors._youtube_items import Thread, normalise, read_reply, shown_id
+from connectors.base import Meter, Page, read_each
 from listener.errors import RetryLater, SkipItem
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ class Session:
 
     def read(self, payloads: Iterable[Any]) -> list[Mention]:
         """Normalise payloads; those that cannot be read go out with the next page."""
-        mentions, skipped = normalise_all(payloads)
+        mentions, skipped = read_each(normalise, payloads)
         self.skipped += skipped
-        return mentions
+        return list(mentions)
 
     def wanted(self, mentions: Iterable[Mention], floor: int | None = None) -> list[Mention]:
         """Return those that lie in the window and, with ``floor``, are new or edited since then."""

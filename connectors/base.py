@@ -17,6 +17,9 @@ found by :func:`connectors.discover`. It turns one platform's API into pages of
   (truncated, of a wrong type, endless) is a ``RetryLater``. A bug is left to be a bug.
 - Text arrives hostile: :func:`clean_text` is applied to every text.
 - A platform SDK is imported inside the method that needs it: ``listener --help`` must not pay for it.
+- No SDK is promised to be safe between threads: :class:`PerThread` gives each its own client.
+
+What every connector would otherwise write for itself stands at the end of this module.
 """
 
 from __future__ import annotations
@@ -24,10 +27,14 @@ from __future__ import annotations
 import hashlib
 import html
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from itertools import islice
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 
@@ -215,3 +222,95 @@ def clean_text(text: str, *, unescape: bool = False) -> str:
     if unescape:
         text = html.unescape(text)
     return text.replace("\r\n", "\n").replace("\r", "\n").translate(_REPLACED).strip()
+
+
+_LARGEST_COUNT = 2**53
+"""Beyond it not every reader of JSON is exact, and below it a thousand counts add up to what a database holds."""
+
+
+def read_count(value: object, *, negative: bool = False) -> int | None:
+    """Return a platform's count, or None where it is no whole number of a size that anything is counted in.
+
+    Only where ``negative`` (scores, from which votes are taken off) may it be below zero.
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if (-_LARGEST_COUNT if negative else 0) <= value <= _LARGEST_COUNT else None
+
+
+def read_each(
+    normalise: Callable[[Any], Mention], payloads: Iterable[Any]
+) -> tuple[tuple[Mention, ...], tuple[SkipItem, ...]]:
+    """Return the mentions that ``normalise`` makes of ``payloads``, and why the others are none."""
+    mentions: list[Mention] = []
+    skipped: list[SkipItem] = []
+    for payload in payloads:
+        try:
+            mentions.append(normalise(payload))
+        except SkipItem as problem:
+            skipped.append(problem)
+    return tuple(mentions), tuple(skipped)
+
+
+Thing = TypeVar("Thing")
+
+
+def batches(things: Iterable[Thing], size: int) -> Iterator[list[Thing]]:
+    """Yield ``things`` in lists of ``size``, the last one perhaps shorter: what one look-up takes."""
+    waiting = iter(things)
+    while batch := list(islice(waiting, size)):
+        yield batch
+
+
+def utc_day(now: datetime) -> tuple[datetime, datetime]:
+    """Return when the UTC day that holds ``now`` began and ends."""
+    began = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return began, began + timedelta(days=1)
+
+
+def is_loopback(url: str | None) -> bool:
+    """Tell whether ``url`` points at this machine, where no proxy of the environment has to be asked."""
+    host = urlsplit(url or "").hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class PerThread(Generic[Thing]):
+    """One thing for each thread that asks: made by ``make`` when first asked for, let go by ``let_go``."""
+
+    def __init__(self, make: Callable[[], Thing], let_go: Callable[[Thing], None]) -> None:
+        self._make = make
+        self._let_go = let_go
+        self._lock = threading.Lock()
+        self._mine = threading.local()
+        self._made: list[Thing] = []
+
+    def get(self) -> Thing:
+        """Return the calling thread's own."""
+        if not hasattr(self._mine, "thing"):
+            thing = self._make()
+            with self._lock:
+                self._made.append(thing)
+            self._mine.thing = thing
+        mine: Thing = self._mine.thing
+        return mine
+
+    def drop(self) -> None:
+        """Let go of the calling thread's own, if it has one; it is made anew when it is asked for again."""
+        if not hasattr(self._mine, "thing"):
+            return
+        thing = self._mine.thing
+        del self._mine.thing
+        with self._lock:
+            self._made = [other for other in self._made if other is not thing]
+        self._let_go(thing)
+
+    def close(self) -> None:
+        """Let go of every thread's."""
+        with self._lock:
+            made, self._made = self._made, []
+            self._mine = threading.local()
+        for thing in made:
+            self._let_go(thing)

@@ -12,9 +12,7 @@ id, as a mean over ten minutes. Listings end at 1,000 items.
 from __future__ import annotations
 
 import re
-import threading
-from datetime import UTC, datetime, timedelta
-from itertools import islice
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, field_validator
@@ -23,7 +21,19 @@ from connectors._reddit_api import RedditApi
 from connectors._reddit_items import CHANNEL, normalise, read_items, read_listing, tombstone
 from connectors._reddit_pull import Pull
 from connectors._reddit_threads import AT_ONCE
-from connectors.base import ConnectorSettings, Cursor, Limits, Meter, Page, StreamOptions, StreamSpec, Window
+from connectors.base import (
+    ConnectorSettings,
+    Cursor,
+    Limits,
+    Meter,
+    Page,
+    PerThread,
+    StreamOptions,
+    StreamSpec,
+    Window,
+    batches,
+    utc_day,
+)
 from listener.errors import RetryLater
 
 __all__ = ["RedditConnector", "RedditOptions", "normalise"]
@@ -65,10 +75,7 @@ class RedditOptions(StreamOptions):
 
 
 class RedditConnector:
-    """Searches Reddit and follows the threads it finds.
-
-    Keeps one praw instance for each thread that calls it, because praw is not made to be shared.
-    """
+    """Searches Reddit and follows the threads it finds."""
 
     channel: ClassVar[str] = CHANNEL
     secrets: ClassVar[tuple[str, ...]] = ("client_id", "client_secret")
@@ -81,17 +88,15 @@ class RedditConnector:
     def __init__(
         self, settings: ConnectorSettings, secrets: Mapping[str, SecretStr], *, clock: Clock, user_agent: str
     ) -> None:
-        self._settings = settings
-        self._secrets = secrets
         self._clock = clock
-        self._user_agent = user_agent
-        self._apis: dict[int, RedditApi] = {}
+        self._apis = PerThread(
+            lambda: RedditApi(settings, secrets, clock=clock, user_agent=user_agent), RedditApi.close
+        )
 
     @classmethod
     def budget(cls, settings: ConnectorSettings, now: datetime) -> tuple[Limits, datetime, datetime]:
         """Return the requests of a day, which begins at midnight UTC."""
-        began = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return Limits(requests=settings.daily_requests), began, began + timedelta(days=1)
+        return Limits(requests=settings.daily_requests), *utc_day(now)
 
     def pull(self, stream: StreamSpec, cursor: Cursor, window: Window, meter: Meter) -> Iterator[Page]:
         """Yield what is new (see :mod:`connectors._reddit_pull`).
@@ -101,7 +106,7 @@ class RedditConnector:
         """
         options = RedditOptions.model_validate(dict(stream.options))
         pull = Pull(
-            self._api(),
+            self._apis.get(),
             stream,
             cursor,
             window,
@@ -114,22 +119,19 @@ class RedditConnector:
 
     def recheck(self, external_ids: Iterable[str], meter: Meter) -> Iterator[Page]:
         """Yield the items as they are now; one that the look-up leaves out is a tombstone."""
-        waiting = iter(external_ids)
-        while names := list(islice(waiting, AT_ONCE)):
+        for names in batches(external_ids, AT_ONCE):
             yield self._look_up(names, meter)
 
     def check(self, meter: Meter) -> None:
         """Get a token and look one item up with it."""
-        read_listing(self._api().get("api/info/", {"id": _ANY_NAME}, meter))
+        read_listing(self._apis.get().get("api/info/", {"id": _ANY_NAME}, meter))
 
     def close(self) -> None:
         """Let go of the connections of every thread."""
-        for api in self._apis.values():
-            api.close()
-        self._apis.clear()
+        self._apis.close()
 
     def _look_up(self, names: list[str], meter: Meter) -> Page:
-        items, _ = read_listing(self._api().get("api/info/", {"id": ",".join(names)}, meter))
+        items, _ = read_listing(self._apis.get().get("api/info/", {"id": ",".join(names)}, meter))
         if not items and len(names) >= _TOO_MANY_AT_ONCE:
             # Reddit keeps what is deleted as "[deleted]": that all of many are unknown is an outage, not a fact.
             raise RetryLater(f"Reddit knows none of {len(names)} items it knew before: trying again later")
@@ -140,11 +142,3 @@ class RedditConnector:
             if name not in mentions and name not in unreadable:
                 mentions[name] = tombstone(name, seen_at=now)
         return Page(mentions=tuple(mentions.values()), skipped=skipped, cursor={})
-
-    def _api(self) -> RedditApi:
-        thread = threading.get_ident()
-        if thread not in self._apis:
-            self._apis[thread] = RedditApi(
-                self._settings, self._secrets, clock=self._clock, user_agent=self._user_agent
-            )
-        return self._apis[thread]

@@ -10,12 +10,10 @@ Each post read costs money: $0.005, and $0.001 for mentions of the own account (
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
@@ -29,27 +27,31 @@ from connectors._x_posts import (
     moment_of,
     normalise,
     page_of,
-    read,
     tombstone,
     versions,
 )
 from connectors._x_sweep import INDEXED_AFTER, Position, Sweep
-from connectors._x_transport import DAY, Refused, Transport, open_client
+from connectors._x_transport import Refused, open_client
 from connectors.base import (
     ConnectorSettings,
     Cursor,
     Limits,
     Meter,
     Page,
+    PerThread,
     StreamOptions,
     StreamSpec,
     Window,
+    batches,
+    read_each,
+    utc_day,
 )
 from listener.errors import ConfigError, RetryLater, SkipItem
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from connectors._x_transport import Transport
     from listener.clock import Clock
     from listener.mention import Mention
 
@@ -139,23 +141,19 @@ class TwitterConnector:
         self._token = secrets["bearer_token"]
         self._clock = clock
         self._user_agent = user_agent
-        # A requests session is not promised to be safe between threads: each thread has a client of its own.
-        self._local = threading.local()
-        self._lock = threading.Lock()
-        self._clients: list[Any] = []
+        self._opened = PerThread(self._open, lambda opened: opened[0].session.close())
         self._exhausted: dict[str, datetime] = {}
 
     @classmethod
     def budget(cls, settings: TwitterSettings, now: datetime) -> tuple[Limits, datetime, datetime]:
         """Return the limits of a UTC day: X charges a post once within it."""
-        began = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         usd = settings.daily_budget_usd
         limits = Limits(
             requests=settings.daily_requests,
             posts_read=settings.daily_posts,
             cost_microusd=None if usd is None else round(usd * 1_000_000),
         )
-        return limits, began, began + DAY
+        return limits, *utc_day(now)
 
     def pull(self, stream: StreamSpec, cursor: Cursor, window: Window, meter: Meter) -> Iterator[Page]:
         """Finish the sweep that was cut off, where there is one, then make a new one."""
@@ -167,8 +165,7 @@ class TwitterConnector:
 
     def recheck(self, external_ids: Iterable[str], meter: Meter) -> Iterator[Page]:
         """Look posts up in batches of 100; X names those that are gone."""
-        wanted = iter(external_ids)
-        while batch := list(islice(wanted, AT_ONCE)):
+        for batch in batches(external_ids, AT_ONCE):
             known = [identity for identity in batch if is_id(identity)]
             skipped = [
                 SkipItem(f"{identity!r} is no id of X", external_id=identity)
@@ -189,11 +186,7 @@ class TwitterConnector:
 
     def close(self) -> None:
         """Let go of every thread's connections."""
-        with self._lock:
-            clients, self._clients = self._clients, []
-            self._local = threading.local()
-        for client in clients:
-            client.session.close()
+        self._opened.close()
 
     def _begun(self, source: _Source, position: Position, window: Window) -> Sweep:
         now = self._clock.now()
@@ -229,7 +222,7 @@ class TwitterConnector:
             sweep, answer = self._ask(source, sweep, meter)
             items, token = self._page_of(answer, source)
             meter.add(posts_read=len(items), cost_microusd=len(items) * source.microusd)
-            mentions, skipped = read(items)
+            mentions, skipped = read_each(normalise, items)
             wanted = tuple(each for each in mentions if sweep.until is None or each.published_at < sweep.until)
             before, sweep = sweep, sweep.after(ids(items), token)
             if token is None:
@@ -300,7 +293,7 @@ class TwitterConnector:
             newest, newest_gone = self._posts(list(outdated), meter)
             items = [item for item in items if versions(item)[-1] not in outdated] + newest
             missing |= {outdated[identity] for identity in newest_gone if identity in outdated}
-        mentions, skipped = read(items)
+        mentions, skipped = read_each(normalise, items)
         answered = missing.union(*map(versions, items))
         now = self._clock.now()
         tombstones = tuple(tombstone(identity, now) for identity in identities if identity in missing)
@@ -325,8 +318,7 @@ class TwitterConnector:
         """Make one request, announced to the meter; raises ``ListenerError`` for all that can go wrong."""
         import requests
 
-        self._client()
-        transport: Transport = self._local.transport
+        _, transport = self._opened.get()
         resets_at = self._exhausted.get(endpoint)
         if resets_at is not None and self._clock.now() < resets_at:
             raise RetryLater(f"X's rate limit is used up until {resets_at:%H:%M:%S} UTC", at=resets_at)
@@ -347,18 +339,16 @@ class TwitterConnector:
         return answer
 
     def _client(self) -> Any:
-        if not hasattr(self._local, "client"):
-            client, transport = open_client(
-                self._token.get_secret_value(),
-                base_url=self._settings.base_url,
-                timeout_seconds=self._settings.timeout_seconds,
-                user_agent=self._user_agent,
-                clock=self._clock,
-            )
-            self._local.client, self._local.transport = client, transport
-            with self._lock:
-                self._clients.append(client)
-        return self._local.client
+        return self._opened.get()[0]
+
+    def _open(self) -> tuple[Any, Transport]:
+        return open_client(
+            self._token.get_secret_value(),
+            base_url=self._settings.base_url,
+            timeout_seconds=self._settings.timeout_seconds,
+            user_agent=self._user_agent,
+            clock=self._clock,
+        )
 
 
 def _source(stream: StreamSpec) -> _Source:

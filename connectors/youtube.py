@@ -10,17 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import filterfalse
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_serializer
 
-from connectors._youtube_api import ItemGone, YoutubeApi, quota_day
+from connectors._youtube_api import IDS_AT_ONCE, YoutubeApi, quota_day
 from connectors._youtube_cursor import Reading, at, depth_of, open_pull, open_track
 from connectors._youtube_discovery import discover
-from connectors._youtube_items import comment_count, is_video, normalise, normalise_all, shown_id, tombstone
+from connectors._youtube_items import comment_count, is_video, normalise, shown_id, tombstone
 from connectors._youtube_session import Orders, Session
 from connectors._youtube_threads import ThreadReader
-from connectors.base import ConnectorSettings, Cursor, Limits, Meter, Page, StreamOptions, StreamSpec, Window
+from connectors.base import (
+    ConnectorSettings,
+    Cursor,
+    Limits,
+    Meter,
+    Page,
+    StreamOptions,
+    StreamSpec,
+    Window,
+    batches,
+    read_each,
+)
 from listener.errors import ConfigError, QuotaExhausted
 from listener.settings import Duration
 
@@ -31,7 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["YoutubeConnector", "YoutubeOptions", "YoutubeSettings", "normalise"]
 
-_IDS_AT_ONCE = 50
 _NO_VIDEO = "-----------"
 
 
@@ -127,14 +138,14 @@ class YoutubeConnector:
     def recheck(self, external_ids: Iterable[str], meter: Meter) -> Iterator[Page]:
         """Look videos and comments up again, 50 to a request; those that are gone become tombstones."""
         identities = list(dict.fromkeys(external_ids))
-        for batch in _batches([identity for identity in identities if is_video(identity)]):
-            yield self._as_page(batch, self._look_up("videos", batch, meter, part="snippet,statistics"))
-        for batch in _batches([identity for identity in identities if not is_video(identity)]):
+        for batch in batches(filter(is_video, identities), IDS_AT_ONCE):
+            yield self._as_page(batch, self._api.look_up("videos", batch, meter, part="snippet,statistics"))
+        for batch in batches(filterfalse(is_video, identities), IDS_AT_ONCE):
             yield self._as_page(batch, self._look_up_comments(batch, meter))
 
     def check(self, meter: Meter) -> None:
         """Ask for a video that does not exist: one unit, and the key is proven."""
-        self._look_up("videos", [_NO_VIDEO], meter, part="id")
+        self._api.look_up("videos", [_NO_VIDEO], meter, part="id")
 
     def close(self) -> None:
         """Let go of connections."""
@@ -143,29 +154,19 @@ class YoutubeConnector:
     def _look_up_comments(self, batch: list[str], meter: Meter) -> list[Any]:
         """Look comments up as threads first: only so the API tells how many replies one has."""
         text = {"part": "snippet", "textFormat": "plainText"}
-        found = self._look_up(
+        found = self._api.look_up(
             "commentThreads", [identity for identity in batch if "." not in identity], meter, **text
         )
         known = {shown_id(item) for item in found}
-        return found + self._look_up(
+        return found + self._api.look_up(
             "comments", [identity for identity in batch if identity not in known], meter, **text
         )
 
-    def _look_up(self, resource: str, batch: list[str], meter: Meter, **parameters: str) -> list[Any]:
-        """Return what is there of a batch, halving it where the API says that something in it is not."""
-        if not batch:
-            return []
-        try:
-            return list(self._api.ask(resource, meter, **parameters, id=",".join(batch)).items)
-        except ItemGone:
-            halves = [batch[: len(batch) // 2], batch[len(batch) // 2 :]] if len(batch) > 1 else []
-            return [item for half in halves for item in self._look_up(resource, half, meter, **parameters)]
-
     def _as_page(self, asked: Iterable[str], items: list[Any]) -> Page:
-        mentions, skipped = normalise_all(items)
+        mentions, skipped = read_each(normalise, items)
         there = {shown_id(item) for item in items}
         gone = [tombstone(identity, self._clock.now()) for identity in asked if identity not in there]
-        return Page(mentions=(*mentions, *gone), cursor={}, skipped=tuple(skipped))
+        return Page(mentions=(*mentions, *gone), cursor={}, skipped=skipped)
 
 
 def _orders(stream: StreamSpec) -> Orders:
@@ -214,7 +215,7 @@ def _follow(session: Session) -> Iterator[Page]:
             video_id = next(iter(pull.waiting))
             pull.reading = Reading(video_id, *pull.waiting.pop(video_id))
         elif pull.todo:
-            yield _look_up_counts(session, pull.todo[:_IDS_AT_ONCE])
+            yield _look_up_counts(session, pull.todo[:IDS_AT_ONCE])
         else:
             return
 
@@ -222,7 +223,7 @@ def _follow(session: Session) -> Iterator[Page]:
 def _look_up_counts(session: Session, batch: list[str]) -> Page:
     """Return the followed videos of a batch as they are now; those with something to read are set waiting."""
     pull, began = session.pull, session.now()
-    found = session.api.ask("videos", session.meter, part="snippet,statistics", id=",".join(batch)).items
+    found = session.api.look_up("videos", batch, session.meter, part="snippet,statistics")
     windowed = pull.since is not None
     for item in found:
         identity = shown_id(item)
@@ -251,8 +252,3 @@ def _finish(session: Session) -> Page:
     state.pull = None
     session.track.finish()
     return session.page(covered=covered)
-
-
-def _batches(identities: list[str]) -> Iterator[list[str]]:
-    for first in range(0, len(identities), _IDS_AT_ONCE):
-        yield identities[first : first + _IDS_AT_ONCE]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import connectors
-from connectors.base import ConnectorSettings, Limits, Meter, StreamSpec, clean_text
+from connectors.base import (
+    ConnectorSettings,
+    Limits,
+    Meter,
+    PerThread,
+    StreamSpec,
+    batches,
+    clean_text,
+    is_loopback,
+    read_count,
+    utc_day,
+)
 from listener.clock import SystemClock
 from listener.errors import AuthError, ConfigError, QuotaExhausted, RetryLater
 from listener.settings import Settings
@@ -311,3 +323,78 @@ def test_a_channel_is_asked_for_by_name(toy_path: None) -> None:
 def test_an_exhausted_budget_is_something_to_come_back_to() -> None:
     with pytest.raises(RetryLater):
         Meter(Limits(requests=0)).request()
+
+
+# What connectors share
+
+
+@pytest.mark.parametrize(
+    ("value", "negative", "count"),
+    [
+        (0, False, 0),
+        (7, False, 7),
+        (-7, False, None),
+        (-7, True, -7),
+        (2**53, False, 2**53),
+        (2**53 + 1, False, None),
+        (-(2**53) - 1, True, None),
+        (True, False, None),
+        (1.0, False, None),
+        ("7", False, None),
+        (None, False, None),
+    ],
+)
+def test_a_count_is_a_whole_number_that_a_database_holds(value: Any, negative: bool, count: int | None) -> None:
+    assert read_count(value, negative=negative) == count
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(0, []), (1, [1]), (4, [4]), (5, [4, 1]), (8, [4, 4])])
+def test_batches_hold_everything_in_its_order(count: int, sizes: list[int]) -> None:
+    found = list(batches(iter(range(count)), 4))
+    assert [len(batch) for batch in found] == sizes
+    assert [number for batch in found for number in batch] == list(range(count))
+
+
+def test_a_utc_day_is_utcs_wherever_the_moment_was_written() -> None:
+    evening_in_toronto = datetime(2026, 11, 10, 22, tzinfo=timezone(timedelta(hours=-5)))
+    assert utc_day(evening_in_toronto) == (datetime(2026, 11, 11, tzinfo=UTC), datetime(2026, 11, 12, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("url", "is_here"),
+    [
+        ("http://127.0.0.1:8101", True),
+        ("http://127.9.9.9", True),
+        ("http://[::1]:8101/x", True),
+        ("http://localhost:8101", True),
+        ("http://LOCALHOST", True),
+        ("http://10.0.0.1", False),
+        ("https://localhost.example.org", False),
+        ("https://api.example.org/?at=127.0.0.1", False),
+        (None, False),
+    ],
+)
+def test_loopback_is_told_by_the_host(url: str | None, is_here: bool) -> None:
+    assert is_loopback(url) is is_here
+
+
+def test_each_thread_has_one_of_its_own_until_it_is_dropped_or_closed() -> None:
+    gone: list[object] = []
+    things: PerThread[object] = PerThread(object, gone.append)
+    mine = things.get()
+    assert things.get() is mine
+    others: list[object] = []
+    thread = threading.Thread(target=lambda: others.append(things.get()))
+    thread.start()
+    thread.join()
+    assert others != [mine]
+    things.drop()
+    assert gone == [mine]
+    things.drop()
+    assert gone == [mine]
+    again = things.get()
+    assert again is not mine
+    things.close()
+    assert set(gone) == {mine, *others, again}
+    assert len(gone) == 3
+    assert things.get() not in gone

@@ -68,7 +68,13 @@ BROKEN = [
         "days_budget",
     ),
     Broken("no timeout", "timeout=self._settings.timeout_seconds", "timeout=None", "at_once and stall"),
-    Broken("a bare exception", "requests.RequestException as", "KeyError as", "at_once and reset"),
+    Broken(
+        "a bare exception",
+        "(requests.RequestException, ValueError, RecursionError) as",
+        "KeyError as",
+        "at_once and reset",
+    ),
+    Broken("JSON that nothing can hold is a bug", ", RecursionError) as", ") as", "at_once and bottom"),
     Broken("a refused token is an outage", "if status in (401, 403):", "if False:", "bad_credentials"),
     Broken(
         "the token stands in an error",
@@ -99,14 +105,14 @@ BROKEN = [
     ),
     Broken(
         "one strange item stops the page",
-        "            skipped.append(problem)",
-        "            raise RetryLater('strange') from problem",
+        "return read_each(normalise, notes)",
+        "return tuple(map(normalise, notes)), ()",
         "readable_moment",
     ),
     Broken(
         "a strange item goes unmentioned",
-        "            skipped.append(problem)",
-        "            pass",
+        "return read_each(normalise, notes)",
+        "return read_each(normalise, notes)[0], ()",
         "readable_moment",
     ),
     Broken("hostile text goes through", "text=clean_text(payload[", "text=(payload[", "hostile"),

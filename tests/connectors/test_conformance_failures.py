@@ -49,6 +49,8 @@ FAULTS: dict[str, tuple[dict[str, Any], type[ListenerError]]] = {
     "a JSON string": ({"what": "replace", "body": '"ok"'}, RetryLater),
     "a JSON number": ({"what": "replace", "body": 42}, RetryLater),
     "a JSON null": ({"what": "replace", "body": None}, RetryLater),
+    "JSON without a bottom": ({"what": "replace", "body": "[" * 100_000}, RetryLater),
+    "a number without an end": ({"what": "replace", "body": '{"data": ' + "9" * 5_000 + "}"}, RetryLater),
     "no UTF-8": ({"what": "replace", "body": b'{"data": "\xff\xfe"}'}, RetryLater),
 }
 PASSING = ["500", "503", "reset", "truncated", "HTML", "stall"]

@@ -15,7 +15,11 @@ from connectors.base import (
     StreamOptions,
     StreamSpec,
     Window,
+    batches,
     clean_text,
+    read_count,
+    read_each,
+    utc_day,
 )
 from listener.errors import AuthError, RetryLater, SkipItem
 from listener.mention import Author, Kind, Mention, Metrics
@@ -61,8 +65,7 @@ class ToyConnector:
     @classmethod
     def budget(cls, settings: ConnectorSettings, now: datetime) -> tuple[Limits, datetime, datetime]:
         """Return the requests of a day, which begins at midnight UTC."""
-        began = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        return Limits(requests=settings.daily_requests), began, began + timedelta(days=1)
+        return Limits(requests=settings.daily_requests), *utc_day(now)
 
     def pull(self, stream: StreamSpec, cursor: Cursor, window: Window, meter: Meter) -> Iterator[Page]:
         """Yield what is new: one pass from now (or ``window.until``) back to where the last pass began.
@@ -101,7 +104,7 @@ class ToyConnector:
 
     def recheck(self, external_ids: Iterable[str], meter: Meter) -> Iterator[Page]:
         """Yield the notes as they are now; a note that the look-up leaves out is gone."""
-        for identities in _batches(external_ids):
+        for identities in batches(external_ids, IDS_AT_ONCE):
             answer = self._get("/api/notes/by-id", {"ids": ",".join(identities)}, meter)
             mentions, skipped = _read(answer)
             known = {mention.external_id for mention in mentions} | {item.external_id for item in skipped}
@@ -140,7 +143,7 @@ class ToyConnector:
             )
             self._refuse(response)
             answer = response.json()
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError, RecursionError) as error:
             raise RetryLater(f"toy does not answer as it should: {type(error).__name__}") from error
         if not isinstance(answer, dict):
             raise RetryLater("toy sent something that is not an object: trying again later")
@@ -193,9 +196,9 @@ def normalise(payload: Any) -> Mention:
 
 
 def _metrics(counts: Any) -> Metrics:
-    given = {name: counts.get(name) for name in ("likes", "answers", "views")} if isinstance(counts, dict) else {}
-    known = {name: count if isinstance(count, int) else None for name, count in given.items()}
-    return Metrics(likes=known.get("likes"), replies=known.get("answers"), views=known.get("views"))
+    known = counts if isinstance(counts, dict) else {}
+    likes, replies, views = (read_count(known.get(name)) for name in ("likes", "answers", "views"))
+    return Metrics(likes=likes, replies=replies, views=views)
 
 
 def _text(value: Any) -> str:
@@ -209,14 +212,7 @@ def _read(answer: Mapping[str, Any]) -> tuple[tuple[Mention, ...], tuple[SkipIte
     notes = data.get("notes") if isinstance(data, dict) else None
     if not isinstance(notes, list):
         raise RetryLater("toy sent a page without notes: trying again later")
-    mentions: list[Mention] = []
-    skipped: list[SkipItem] = []
-    for note in notes:
-        try:
-            mentions.append(normalise(note))
-        except SkipItem as problem:
-            skipped.append(problem)
-    return tuple(mentions), tuple(skipped)
+    return read_each(normalise, notes)
 
 
 def _next_page(answer: Mapping[str, Any]) -> str | None:
@@ -236,14 +232,3 @@ def _covered(going: Mapping[str, Any], mentions: tuple[Mention, ...]) -> tuple[d
 
 def _written(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat() if moment else None
-
-
-def _batches(external_ids: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    batch: list[str] = []
-    for identity in external_ids:
-        batch.append(identity)
-        if len(batch) == IDS_AT_ONCE:
-            yield tuple(batch)
-            batch = []
-    if batch:
-        yield tuple(batch)

@@ -13,6 +13,7 @@ from connectors.base import Limits, Meter, Window
 from connectors.youtube import YoutubeConnector, YoutubeSettings
 from listener.errors import QuotaExhausted
 from listener.standins.server import Fault
+from listener.standins.youtube_resources import refusal
 
 if TYPE_CHECKING:
     from conftest import Desk
@@ -120,6 +121,20 @@ def test_a_video_that_is_not_found_for_once_is_not_forgotten(desk: Desk) -> None
     desk.pull()
     comment = desk.comment(video)
     assert comment.external_id in desk.pull()
+
+
+def test_a_video_that_the_look_up_refuses_stops_no_other(desk: Desk) -> None:
+    """The API promises to leave out what is gone, and documents a 404 for it all the same."""
+    gone, there = desk.video(5 * DAY), desk.video(4 * DAY)
+    desk.pull()
+    comment = desk.comment(there)
+    body = refusal(404, "videoNotFound", "No.", domain="youtube.video").body
+    # Both together, then the first one alone.
+    desk.standin.fail(Fault(what="status", status=404, body=body, path="/videos$", times=2))
+    desk.step(HOUR)
+    first, second = desk.pull(), desk.pull()
+    assert comment.external_id in first | second
+    assert {gone.external_id, there.external_id} <= desk.state["videos"].keys()
 
 
 def test_a_window_that_does_not_join_on_is_read_aside(desk: Desk) -> None:
