@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import connectors as installed
 from jobs import leases
@@ -24,6 +23,7 @@ from jobs.connections import stream_state
 from jobs.ingest import ingest
 from jobs.refresh import refresh
 from jobs.rollup import roll_up
+from jobs.stopping import stop_on_signal
 from listener.errors import ListenerError, StoreError
 from listener.usage import Usage
 
@@ -84,7 +84,8 @@ def run_scheduler(
     """
     streams = {str(stream): (stream, configured.every) for stream, configured in platforms.streams(settings)}
     owner = leases.owner_name()
-    with _stopped_by_signal(stop or threading.Event()) as stopping:
+    with stop_on_signal(stop) as asked:
+        stopping = asked.event
         term = _Term(settings, store, clock, pace, platforms, streams)
         election = _Election(store, owner, pace)
         try:
@@ -268,29 +269,3 @@ def _do(name: str, work: Callable[[], None]) -> None:
         work()
     except ListenerError as error:
         logger.error("%s: %s", name, error)  # noqa: TRY400 - foreseen: no traceback
-
-
-@contextlib.contextmanager
-def _stopped_by_signal(stopping: threading.Event) -> Iterator[threading.Event]:
-    """Have the first SIGTERM or SIGINT set ``stopping``, where this is the process's main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield stopping
-        return
-
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def receive(_number: int, _frame: object) -> None:
-        restore()
-        # Not set here: the handler may have interrupted the wait that holds the event's own lock.
-        threading.Thread(target=stopping.set).start()
-
-    for number in before:
-        signal.signal(number, receive)
-    try:
-        yield stopping
-    finally:
-        restore()

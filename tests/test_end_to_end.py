@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import csv
+import os
+import signal
+import socket
 import sqlite3
+import subprocess
+import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -89,6 +96,52 @@ def test_the_demo_counts_exactly_what_was_written_and_a_second_run_adds_nothing(
     assert run("demo", "--directory", str(folder)) == 0
     assert capsys.readouterr().err.splitlines()[1].startswith("0 new mentions, 0 changed")
     assert recount(folder / "listener.db") == truth
+
+
+def test_the_stand_ins_serve_until_they_are_told_to_stop(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, found = tmp_path / "standins", []
+
+    def visit() -> None:
+        try:
+            until = time.monotonic() + 30
+            while not (folder / ".env").exists() and time.monotonic() < until:
+                time.sleep(0.05)
+            listener = [sys.executable, "-m", "listener", "-c", str(folder / "listener.toml")]
+            found.extend(
+                subprocess.run([*listener, *arguments], check=False, capture_output=True, text=True)
+                for arguments in (
+                    ["check", "--online"],
+                    ["ingest", "--channel", "twitter"],
+                    ["query", "--limit", "3"],
+                )
+            )
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    assert run("standins", "--directory", str(folder), "--port", "0") == 0
+    visitor.join()
+    assert [done.returncode for done in found] == [0, 0, 0], [done.stderr for done in found]
+    assert found[2].stdout.count("twitter") == 3
+    assert capsys.readouterr().out.startswith("twitter http://127.0.0.1:")
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert run("standins", "--directory", str(tmp_path / "standins"), "--port", str(port)) == 2
+    assert f"port {port} on 127.0.0.1 cannot be used for twitter" in capsys.readouterr().err
+
+
+def test_a_demo_that_cannot_write_says_where(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert run("demo", "--directory", str(tmp_path / "file")) == 2
+    assert f"cannot write into {tmp_path / 'file'}" in capsys.readouterr().err
 
 
 def test_both_databases_give_the_same_bytes_and_reading_all_again_adds_nothing(

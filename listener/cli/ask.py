@@ -79,9 +79,9 @@ def query(
         ),
     ] = None,
     sort: Annotated[
-        str,
+        str | None,
         typer.Option(metavar="COLUMN", help="A column, with - in front for descending; default: -published_at."),
-    ] = "",
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N rows.")] = None,
     style: Style = None,
     output: Output = None,
@@ -144,7 +144,7 @@ def _fields(count_by: str) -> list[str]:
     return fields
 
 
-def _sorted(counts: list[dict[str, Any]], sort: str, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+def _sorted(counts: list[dict[str, Any]], sort: str | None, columns: tuple[str, ...]) -> list[dict[str, Any]]:
     """Sort counts as ``sort`` asks, ties in the order they came; what is missing comes last."""
     from listener.settings import nearest
 

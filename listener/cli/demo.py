@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import sys
-import threading
 from collections import Counter
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -19,15 +17,15 @@ from listener.cli.state import State, state_of
 from listener.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from jobs.ingest import RunReport
     from jobs.summary import SummaryRow
     from listener.settings import Settings
+    from listener.standins.posts import Post
     from listener.standins.scenario import World
     from storage.store import MentionStore
 
-_PORTS = {"twitter": 8101, "reddit": 8102, "youtube": 8103}
 _WEEKS = 12
 
 
@@ -69,8 +67,7 @@ def demo(
             state.say(_verdict(world, rows))
     for path in paths:
         state.out.print(str(path))
-    # Named as it was called: in a checkout the command lies in .venv/bin and not on the path.
-    again = f"{'listener' if shutil.which('listener') else sys.argv[0]} -c {config}"
+    again = f"{_command()} -c {config}"
     state.say(
         f"Look further: {again} query --topic waiting-times --limit 5\n"
         f"              {again} query --count-by week,channel\n"
@@ -169,43 +166,47 @@ def standins(
     directory: Annotated[
         Path, typer.Option(help="Where a configuration and .env that fit the stand-ins are written.")
     ] = Path("standins"),
+    port: Annotated[
+        int, typer.Option(min=0, max=65533, help="The first of three ports in a row; 0 takes any free ones.")
+    ] = 8101,
     per_week: Annotated[int, typer.Option(min=1, help="Mean mentions a week over all channels.")] = 375,
     seed: Annotated[int, typer.Option(help="Another seed, other mentions.")] = 2026,
 ) -> None:
-    """Serve the three platforms on 127.0.0.1 (ports 8101 to 8103) until Ctrl-C, with mentions up to now and on."""
+    """Serve the three platforms on 127.0.0.1 until Ctrl-C, with mentions up to now and from now on."""
+    from jobs.stopping import stop_on_signal
     from listener.clock import SystemClock
-    from listener.standins.generator import generate
-    from listener.standins.reddit import RedditStandin
-    from listener.standins.scenario import demo_environment, demo_settings_toml
-    from listener.standins.twitter import TwitterStandin
-    from listener.standins.youtube import YoutubeStandin
+    from listener.standins.scenario import STANDINS, demo_environment, demo_settings_toml
 
     state = state_of(context)
     clock = SystemClock()
-    now = clock.now()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with ExitStack() as running:
+    with ExitStack() as running, stop_on_signal() as asked:
         base_urls = {}
-        for kind in (TwitterStandin, RedditStandin, YoutubeStandin):
-            posts = generate(
-                seed=seed,
-                start=now - timedelta(weeks=_WEEKS),
-                end=now + timedelta(days=365),
-                per_week=per_week,
-                channels=[kind.channel],
-            )
+        for place, (channel, kind) in enumerate(STANDINS.items()):
             try:
-                standin = running.enter_context(kind(clock, posts, port=_PORTS[kind.channel]))
+                standin = running.enter_context(
+                    kind(clock, _posts_around(clock.now(), channel, per_week, seed), port=port and port + place)
+                )
             except OSError as error:
                 raise ConfigError(
-                    f"port {_PORTS[kind.channel]} on 127.0.0.1 cannot be used for {kind.channel}: {error.strerror}"
+                    f"port {port + place} on 127.0.0.1 cannot be used for {channel}: {error.strerror}; "
+                    "choose another --port"
                 ) from error
-            base_urls[kind.channel] = standin.base_url
+            base_urls[channel] = standin.base_url
         toml = demo_settings_toml(base_urls, "sqlite:///listener.db")
         config = _write_files(directory, toml, demo_environment())
         for channel, url in base_urls.items():
-            state.out.print(f"{channel}\t{url}")
-        state.say(f"In another terminal: listener -c {config} ingest   (Ctrl-C here stops the stand-ins)")
-        stop.wait()
+            state.out.print(f"{channel:7} {url}")
+        state.say(f"In another terminal: {_command()} -c {config} ingest   (Ctrl-C here stops the stand-ins)")
+        asked.event.wait()
+
+
+def _posts_around(now: datetime, channel: str, per_week: int, seed: int) -> Iterator[Post]:
+    from listener.standins.generator import generate
+
+    start, end = now - timedelta(weeks=_WEEKS), now + timedelta(days=365)
+    return generate(seed=seed, start=start, end=end, per_week=per_week, channels=[channel])
+
+
+def _command() -> str:
+    """Name the command as it was called: in a checkout it lies in .venv/bin and not on the path."""
+    return "listener" if shutil.which("listener") else sys.argv[0]

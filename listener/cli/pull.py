@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import signal
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
@@ -20,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jobs.ingest import RunReport
+    from jobs.stopping import Stop
     from listener.errors import ListenerError
 
 
@@ -56,6 +55,7 @@ def ingest(
     """
     from jobs.ingest import ingest as pull
     from jobs.rollup import roll_up
+    from jobs.stopping import stop_on_signal
     from listener.cli import values
     from listener.clock import SystemClock
 
@@ -66,7 +66,7 @@ def ingest(
     channels = values.configured_channels(state.settings, channel or [], chosen)
     leave_errors_to_the_report()
     opened = state.rehearsal_store() if dry_run else state.store()
-    with opened as store, state.progress() as bar, _finish_page_on_signal() as asked:
+    with opened as store, state.progress() as bar, stop_on_signal() as asked:
         task = bar.add_task("reading", total=None)
         reports = pull(
             state.settings,
@@ -78,7 +78,7 @@ def ingest(
             until=end,
             limit=limit,
             dry_run=dry_run,
-            stop=asked.stop,
+            stop=asked.event,
             on_page=lambda stream, count: bar.update(task, description=str(stream), advance=count),
         )
         if not dry_run:
@@ -96,7 +96,7 @@ _REPORT_COLUMNS = (
 
 def _report_row(report: RunReport) -> dict[str, Any]:
     return {
-        "stream": f"{report.stream.organization}/{report.stream.channel}/{report.stream.kind}",
+        "stream": f"{report.stream.organization} {report.stream.channel} {report.stream.kind}",
         "outcome": report.outcome,
         "fetched": report.fetched,
         "new": report.counts.inserted,
@@ -141,7 +141,7 @@ def _code_of(report: Ended) -> int:
     return report.error.exit_code if report.error is not None else 1
 
 
-def _leave(reports: Sequence[Ended], asked: _Asked) -> None:
+def _leave(reports: Sequence[Ended], asked: Stop) -> None:
     """Say what went wrong, and leave with the exit code that tells it."""
     for report in reports:
         if report.error is not None:
@@ -151,37 +151,6 @@ def _leave(reports: Sequence[Ended], asked: _Asked) -> None:
     if interrupted and asked.by == signal.SIGINT:
         raise typer.Exit(EXIT_INTERRUPTED)
     raise typer.Exit(exit_code(reports))
-
-
-class _Asked:
-    """Whether somebody asked to stop, and by which signal."""
-
-    def __init__(self) -> None:
-        self.stop = threading.Event()
-        self.by: int | None = None
-
-
-@contextmanager
-def _finish_page_on_signal() -> Iterator[_Asked]:
-    """Have the first SIGTERM or SIGINT finish and keep the page in hand; a second one acts as it always does."""
-    asked = _Asked()
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def receive(number: int, _frame: object) -> None:
-        restore()
-        asked.by = number
-        asked.stop.set()
-
-    for number in before:
-        signal.signal(number, receive)
-    try:
-        yield asked
-    finally:
-        restore()
 
 
 def run(context: typer.Context) -> None:
@@ -247,6 +216,7 @@ def refresh(context: typer.Context, *, channel: Channels = None) -> None:
     """Look recent mentions up again: edits are taken over, what was deleted on the platform is deleted here."""
     from jobs.refresh import refresh as recheck
     from jobs.rollup import roll_up
+    from jobs.stopping import stop_on_signal
     from listener.cli import values
     from listener.clock import SystemClock
 
@@ -254,9 +224,9 @@ def refresh(context: typer.Context, *, channel: Channels = None) -> None:
     every = values.organizations(state.settings, [])
     channels = values.configured_channels(state.settings, channel or [], every)
     leave_errors_to_the_report()
-    with state.store() as store, state.progress() as bar, _finish_page_on_signal() as asked:
+    with state.store() as store, state.progress() as bar, stop_on_signal() as asked:
         bar.add_task("looking up", total=None)
-        reports = recheck(state.settings, store, clock=SystemClock(), channels=channels, stop=asked.stop)
+        reports = recheck(state.settings, store, clock=SystemClock(), channels=channels, stop=asked.event)
         roll_up(store)
     rows = [
         {

@@ -49,7 +49,7 @@ UNTAGGED = "(untagged)"
 Truth: TypeAlias = dict[tuple[str, str, str], int]
 """Mentions by ISO week (``"2026-W46"``), channel and topic; ``"all"`` stands for every channel and every topic."""
 
-_STANDINS: Mapping[str, type[Standin]] = {
+STANDINS: Mapping[str, type[Standin]] = {
     "twitter": TwitterStandin,
     "reddit": RedditStandin,
     "youtube": YoutubeStandin,
@@ -107,7 +107,7 @@ def demo_environment() -> dict[str, str]:
     """Return the environment variables that hold the secrets the stand-ins take, and a key for pseudonyms."""
     secrets = {
         f"LISTENER_{channel}_{name}".upper(): secret
-        for channel, standin in _STANDINS.items()
+        for channel, standin in STANDINS.items()
         for name, secret in standin.secrets.items()
     }
     return {**secrets, "LISTENER_AUTHOR_KEY": AUTHOR_KEY}
@@ -139,7 +139,7 @@ class World:
             for channel in CHANNELS
         }
         self.standins: dict[str, Standin] = {
-            channel: _STANDINS[channel](self.clock, posts, port=(ports or {}).get(channel, 0))
+            channel: STANDINS[channel](self.clock, posts, port=(ports or {}).get(channel, 0))
             for channel, posts in self.posts_by_channel.items()
         }
         self._started = ExitStack()
