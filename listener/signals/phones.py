@@ -27,11 +27,12 @@ _LOCAL = re.compile(
     rf"[2-9]\d\d[ .-]\d{{4}}(?![\w-]|[.,]\d){_EXTENSION}",
     re.IGNORECASE,
 )
-_RUN = re.compile(r"[+(\d][\d\s().\-\u2010-\u2013/+]{5,}\d")
 _SEVEN_DIGITS = re.compile(r"\d(?:[\s().\-\u2010-\u2013]{0,3}\d){6}")
 _ENOUGH_DIGITS = re.compile(r"\d(?:[\s().\-\u2010-\u2013/]{0,3}\d){8}")
 # The matcher tries every way to cut a run into numbers; nobody writes one longer than this.
 _LONGEST_RUN = 120
+# Bounded, or a hostile row of brackets would be searched to its end from each of them.
+_RUN = re.compile(rf"[+(\d][\d\s().\-\u2010-\u2013/+]{{5,{_LONGEST_RUN}}}\d")
 _DIGIT_GROUPS = re.compile(r"\d+")
 _NORTH_AMERICA = ([10], [3, 7], [6, 4], [3, 3, 4])
 

@@ -191,7 +191,22 @@ def test_each_thing_goes_whatever_stands_on_the_next_line(pairs: list[tuple[str,
 
 
 HOSTILE = [
-    *("1", "1 ", "1-", "1.", "(1", "+1", "0 ", "01234 ", "+44 20 ", "416 555 12", "416-555-1234 ", "07700 90012 "),
+    *(
+        "(",
+        "+",
+        "1",
+        "1 ",
+        "1-",
+        "1.",
+        "(1",
+        "+1",
+        "0 ",
+        "01234 ",
+        "+44 20 ",
+        "416 555 12",
+        "416-555-1234 ",
+        "07700 90012 ",
+    ),
     *(
         "a.",
         "a-",
@@ -213,7 +228,8 @@ HOSTILE = [
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_time_grows_with_the_length_of_the_text_alone(piece: str) -> None:
-    text = piece * (100_000 // len(piece))
+    # The number in front opens the gates that spare texts without digits.
+    text = "987654321 " + piece * (100_000 // len(piece))
     begun = time.process_time()
     REDACTOR.redact(text)
     assert time.process_time() - begun < 5
