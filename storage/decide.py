@@ -99,9 +99,9 @@ def _fate(record: Record, stored: Stored, *, same_text: bool, older: bool) -> Fa
         return Fate.RESTORED
     if not same_text:
         return Fate.EDITED
-    marked = not older and record.mention.edited_at != stored.edited_at
+    marked = record.mention.edited_at != stored.edited_at
     spoken = record.signals is not None and language_of(record) != stored.language
-    return Fate.MARKED if marked or spoken else Fate.KEPT
+    return Fate.MARKED if not older and (marked or spoken) else Fate.KEPT
 
 
 def _newer(stored: Metrics | None, given: Metrics) -> Metrics | None:

@@ -209,10 +209,10 @@ def _new_values(target: Target, case: _Case, author_ids: Mapping[str, int]) -> d
             heard = {"language": language_of(case.record)} if case.record.signals else {}
             return _marks(target, case) | heard
         case Fate.EDITED:
-            return _words(case) | _marks(target, case) | _heard(case.record)
+            return _given(_words(case)) | _marks(target, case) | _heard(case.record)
         case Fate.RESTORED:
             heard = _heard(case.record) if case.record.signals else {}
-            return _words(case) | _marks(target, case) | _author(case, author_ids) | heard
+            return _given(_words(case)) | _marks(target, case) | _author(case, author_ids) | heard
         case _:
             return {}
 
@@ -238,6 +238,11 @@ def _words(case: _Case) -> dict[str, Any]:
         "parent_external_id": mention.parent_external_id,
         "conversation_id": mention.conversation_id,
     }
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    # What one route of a platform leaves out (a look-up by id knows no thread) is not gone.
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _heard(record: Record) -> dict[str, Any]:
@@ -309,7 +314,7 @@ def _write_links(connection: Connection, target: Target, cases: Iterable[_Case])
         return set()
     gone = {case.id for case in cases if case.record.mention.removed_at and case.decision.fate is not Fate.NEW}
     fresh = [case for case in cases if not case.linked and case.id not in gone]
-    other = [case for case in cases if case.linked and case.own != case.record.own and case.id not in gone]
+    other = [case for case in cases if case.linked and _turns(case) and case.id not in gone]
     insert_rows(
         connection,
         mention_organizations,
@@ -334,6 +339,11 @@ def _write_links(connection: Connection, target: Target, cases: Iterable[_Case])
             [{"row": case.id, "theirs": case.record.own} for case in other],
         )
     return {case.id for case in (*fresh, *other)}
+
+
+def _turns(case: _Case) -> bool:
+    # Without an author (a deleted account) nobody can tell that the organization did not write it.
+    return case.own != case.record.own and (case.record.own or case.record.mention.author is not None)
 
 
 def _mark_days(connection: Connection, changed: Iterable[int]) -> None:

@@ -36,6 +36,7 @@ GONE = {"text_fingerprint": "", "removed_at": EARLY, "language": "en"}
         ({"text": "old", "edited_at": EARLY}, OLD | {"edited_at": LATE}, Fate.KEPT),
         ({"text": "old"}, OLD | {"edited_at": EARLY}, Fate.KEPT),
         ({"text": "old"}, OLD | {"language": "fr"}, Fate.MARKED),
+        ({"text": "old"}, OLD | {"language": "fr", "edited_at": EARLY}, Fate.KEPT),
         ({"text": "old", "heard": False, "language": "fr"}, OLD, Fate.KEPT),
         ({"text": "", "removed_at": LATE, "heard": False}, OLD, Fate.REMOVED),
         ({"text": "", "removed_at": LATE, "heard": False}, GONE, Fate.KEPT),

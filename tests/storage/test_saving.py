@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import insert, select, text
 
 from listener.coverage import Spans
-from listener.mention import Kind, Metrics, Purpose, Sentiment, Source
+from listener.mention import Author, Kind, Metrics, Purpose, Sentiment, Source
 from listener.signals.topics import TopicHit
 from listener.usage import Usage
 from storage import schema
@@ -137,6 +137,28 @@ def test_an_edit_replaces_text_and_topics_but_a_persons_tags_stay(
     assert len(all_of(pulling.store, schema.dirty_days)) == 1
 
 
+PLACE = {"permalink": "https://example.org/x", "parent_external_id": "t3_p", "conversation_id": "t3_c"}
+
+
+@pytest.mark.parametrize("restored", [False, True])
+def test_what_a_later_copy_leaves_out_is_kept(
+    pulling: Any, record: Callable[..., Record], tombstone: Callable[..., Record], restored: bool
+) -> None:
+    pulling.save(record(**PLACE))
+    if restored:
+        pulling.save(tombstone())
+    assert pulling.save(record(text="edited", edited_at=LATE)) == PageCounts(updated=1)
+    row = only(pulling.store, schema.mentions)
+    known = PLACE | ({"permalink": None} if restored else {})
+    assert row | known | {"text": "edited"} == row
+    assert pulling.save(record(text="again", edited_at=LATE, conversation_id="t3_d")) == PageCounts(updated=1)
+    assert only(pulling.store, schema.mentions) | known | {"conversation_id": "t3_d"} == row | {
+        "text": "again",
+        "text_fingerprint": text_fingerprint("again"),
+        "conversation_id": "t3_d",
+    }
+
+
 def test_a_mark_alone_is_an_update_that_keeps_what_was_heard(
     pulling: Any, record: Callable[..., Record], signals: Callable[..., Signals]
 ) -> None:
@@ -243,6 +265,10 @@ def test_an_account_that_turns_out_to_be_the_organizations_own(
     assert pulling.save(record(own=True)) == PageCounts(updated=1)
     assert only(pulling.store, schema.mention_organizations)["own"] is True
     assert len(all_of(pulling.store, schema.dirty_days)) == 1
+    assert pulling.save(record(author=None)) == PageCounts(unchanged=1)
+    assert only(pulling.store, schema.mention_organizations)["own"] is True
+    assert pulling.save(record(author=Author(id="somebody else"))) == PageCounts(updated=1)
+    assert only(pulling.store, schema.mention_organizations)["own"] is False
 
 
 def test_a_change_marks_the_days_of_every_organization(pulling: Any, record: Callable[..., Record]) -> None:
