@@ -39,6 +39,8 @@ log = logging.getLogger(__name__)
 OVERLAP = timedelta(hours=6)
 _LISTING_ENDS = 900
 """Listings end at 1,000 items; a few of those are filtered out on the way."""
+_SEARCH_ENDS = 200
+"""A search may end sooner (at some 250, it is reported). Where it may have, no more than was seen is claimed."""
 _PAGES_AT_MOST = 1000
 _SETTLED = 3
 """This many items older than wanted, on one page, end a sweep: one alone may be out of its order."""
@@ -169,11 +171,13 @@ class Pull:
                 # The item to go on after is gone, or was the last one: only a new look from the top can tell.
                 may_turn_back = False
                 turned.clear()
+                seen.clear()
                 plan = {**plan, "after": None, "count": 0}
                 continue
             mentions, skipped, older = self._take(items, sweep, plan, seen)
             if after is None or (older and older >= min(_SETTLED, len(items))):
-                self._finish(state, plan, is_cut=after is None and not older)
+                ends = _SEARCH_ENDS if sweep.params else _LISTING_ENDS
+                self._finish(state, plan, is_cut=after is None and not older and plan["count"] >= ends)
                 self._done.append(sweep.key)
                 yield Page(mentions=mentions, skipped=skipped, cursor=self._cursor())
                 return
@@ -225,7 +229,7 @@ class Pull:
     def _finish(self, state: dict[str, Any], plan: Mapping[str, Any], *, is_cut: bool) -> None:
         """Move the mark, and say which span of this listing has been read without a gap."""
         begins = plan["floor"]
-        if begins is None or (is_cut and plan["count"] >= _LISTING_ENDS):
+        if begins is None or is_cut:
             begins = plan["oldest"]
         if begins is None:
             begins = plan["mark"] - _QUIET.total_seconds()

@@ -1,8 +1,9 @@
 """The threads of the submissions that were found: which have new comments, and all that stands in those.
 
-``followed`` goes into the cursor: for each submission the number of comments that has been read, and when it
-was published (seconds since 1970). One look-up for a hundred submissions says which number has changed; only
-those threads are read again.
+``followed`` goes into the cursor: for each submission the number of comments that has been read, when it was
+published, and when its thread was last read (seconds since 1970). One look-up for a hundred submissions says
+which number has changed; those threads are read again. A comment that a moderator took away can hide a new one
+in that number, so that each thread is read once a day whatever it says.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = 100
 """Reddit takes and gives at most this many items a request."""
 FOLLOWED_AT_MOST = 500
+_REREAD = timedelta(days=1)
 _TREE_COMMENTS = 500
 _TREE_REQUESTS = 300
 
@@ -56,7 +58,7 @@ class Threads:
     def note(self, submission: Mention, *, again: bool) -> None:
         """Follow a submission; ``again`` has its comments read even where they have been."""
         if again or submission.external_id not in self.followed:
-            self.followed[submission.external_id] = [0, int(submission.published_at.timestamp())]
+            self.followed[submission.external_id] = [0, int(submission.published_at.timestamp()), 0]
         if len(self.followed) > FOLLOWED_AT_MOST:
             oldest = min(self.followed, key=lambda name: self.followed[name][1])
             log.warning("more than %d threads to follow: %s is let go", FOLLOWED_AT_MOST, oldest)
@@ -93,11 +95,21 @@ class Threads:
                 found[name] = tombstone(name, seen_at=self._now, published_at=_moment(self.followed[name][1]))
             for name in filter(found.__contains__, batch):
                 submission = found[name]
-                if submission.metrics.replies not in (None, self.followed[name][0]):
+                if self._is_to_be_read(submission):
                     grown.append(submission)
                 elif submission.edited_at or submission.removed_at:
                     changed.append(submission)
         return grown, changed, unreadable
+
+    def _is_to_be_read(self, submission: Mention) -> bool:
+        known, _, read_at = self.followed[submission.external_id]
+        replies = submission.metrics.replies
+        is_due = self._now.timestamp() - read_at >= _REREAD.total_seconds()
+        return replies is not None and (replies != known or (replies > 0 and is_due))
+
+    def _note_read(self, submission: Mention) -> None:
+        known = self.followed[submission.external_id]
+        known[0], known[2] = submission.metrics.replies or 0, int(self._now.timestamp())
 
     def _thread(self, submission: Mention) -> Iterator[Part]:
         name = submission.external_id
@@ -108,7 +120,7 @@ class Threads:
             # it is not the thread: this raises.
             self._api.get("api/info/", {"id": name}, self._meter)
             log.warning("the comments of %s are left out: %s", name, error)
-            self.followed[name][0] = submission.metrics.replies or 0
+            self._note_read(submission)
 
     def _comments(self, submission: Mention) -> Iterator[Part]:
         """Yield the submission and every comment below it; with the last part they are noted as read."""
@@ -136,7 +148,7 @@ class Threads:
         if tree.waiting:
             log.warning("%s has more comments than are read at once: %d lists are left", name, len(tree.waiting))
         if is_whole:
-            self.followed[name][0] = submission.metrics.replies or 0
+            self._note_read(submission)
         yield above + in_time, skipped
 
     def _is_in_time(self, comment: Mention) -> bool:

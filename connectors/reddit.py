@@ -36,7 +36,7 @@ from connectors.base import (
 )
 from listener.errors import RetryLater
 
-__all__ = ["RedditConnector", "RedditOptions", "normalise"]
+__all__ = ["RedditConnector", "RedditOptions", "RedditSettings", "normalise"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -48,6 +48,17 @@ if TYPE_CHECKING:
 _SUBREDDIT = re.compile(r"[A-Za-z0-9_]{2,50}")
 _TOO_MANY_AT_ONCE = 20
 _ANY_NAME = "t3_1"
+
+
+class RedditSettings(ConnectorSettings):
+    """``[connectors.reddit]``."""
+
+    username: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]{3,20}$",
+        description="The Reddit account that registered the app. Every request names it in its User-Agent, as "
+        "Reddit's rules demand (others are slowed down or shut out); nobody logs in with it.",
+    )
 
 
 class RedditOptions(StreamOptions):
@@ -82,15 +93,16 @@ class RedditConnector:
     kinds: ClassVar[tuple[str, ...]] = ("search",)
     # A search goes back to Reddit's beginning; what ends it is the count of 1,000 items.
     lookback: ClassVar[timedelta | None] = None
-    settings_model: ClassVar[type[ConnectorSettings]] = ConnectorSettings
+    settings_model: ClassVar[type[ConnectorSettings]] = RedditSettings
     options_model: ClassVar[type[StreamOptions]] = RedditOptions
 
     def __init__(
-        self, settings: ConnectorSettings, secrets: Mapping[str, SecretStr], *, clock: Clock, user_agent: str
+        self, settings: RedditSettings, secrets: Mapping[str, SecretStr], *, clock: Clock, user_agent: str
     ) -> None:
         self._clock = clock
+        agent = _user_agent(user_agent, settings.username)
         self._apis = PerThread(
-            lambda: RedditApi(settings, secrets, clock=clock, user_agent=user_agent), RedditApi.close
+            lambda: RedditApi(settings, secrets, clock=clock, user_agent=agent), RedditApi.close
         )
 
     @classmethod
@@ -142,3 +154,9 @@ class RedditConnector:
             if name not in mentions and name not in unreadable:
                 mentions[name] = tombstone(name, seen_at=now)
         return Page(mentions=tuple(mentions.values()), skipped=skipped, cursor={})
+
+
+def _user_agent(program: str, username: str | None) -> str:
+    """Return ``<platform>:<app ID>:<version> (by /u/<username>)``: so Reddit wants it (its API rules)."""
+    name, _, remark = program.partition(" ")
+    return f"python:{name.replace('/', ':v')} {f'(by /u/{username})' if username else remark}".strip()

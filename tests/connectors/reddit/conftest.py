@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from connectors.base import ConnectorSettings, Meter, Page, StreamSpec, Window
-from connectors.reddit import RedditConnector, RedditOptions
+from connectors.base import Meter, Page, StreamSpec, Window
+from connectors.reddit import RedditConnector, RedditOptions, RedditSettings
 from listener.clock import SteppedClock
 from listener.errors import AuthError, ConfigError, RetryLater
 from listener.mention import Kind, Mention, Metrics
@@ -64,14 +64,15 @@ class Site:
     def __init__(self) -> None:
         self.clock = SteppedClock(NOW)
         self.standin = RedditStandin(self.clock)
+        self.username: str | None = None
         self._connectors: list[RedditConnector] = []
 
     def connector(self) -> RedditConnector:
         connector = RedditConnector(
-            ConnectorSettings(base_url=self.standin.base_url, timeout_seconds=5),
+            RedditSettings(base_url=self.standin.base_url, timeout_seconds=5, username=self.username),
             {name: SecretStr(value) for name, value in self.standin.secrets.items()},
             clock=self.clock,
-            user_agent="tests of the connector",
+            user_agent="listener-test/1.2 (a remark)",
         )
         self._connectors.append(connector)
         return connector

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from connectors.base import Window
 from listener.errors import AuthError, ConfigError
 from listener.mention import Kind
 from listener.standins.posts import Post
@@ -146,6 +147,29 @@ def test_a_listing_that_ends_too_early_leaves_a_gap(site: Site) -> None:
     later = site.pull(reading.cursor, subreddits=["hamilton"])
     assert later.covered[0][0] <= site.clock.now() - HOUR
     assert later.covered[0][1] == site.clock.now()
+
+
+def test_a_search_that_may_have_ended_too_early_claims_what_it_saw(site: Site) -> None:
+    for number in range(210):
+        site.head(f"p{number}", ago=(number + 1) * MINUTE)
+    reading = site.pull(window=Window(since=NOW - 3 * DAY), follow_comments=False)
+    assert len(reading.ids) == 210
+    assert reading.covered == [(NOW - 210 * MINUTE, NOW)]
+    few = site.pull(window=Window(since=NOW - 3 * DAY), subreddits=["elsewhere"])
+    assert few.covered == [(NOW - 3 * DAY, NOW)]
+
+
+def test_a_listing_begun_again_from_the_top_is_counted_from_the_top(site: Site) -> None:
+    for number in range(210):
+        site.head(f"p{number}", ago=(number + 1) * MINUTE)
+
+    def endless(body: Any) -> Any:
+        body["data"]["after"] = body["data"]["after"] or (body["data"]["children"] and "t3_gone") or None
+        return body
+
+    site.standin.fail(Fault(what="change", path="/search", times=None, change=endless))
+    reading = site.pull(window=Window(since=NOW - 3 * DAY), follow_comments=False)
+    assert reading.covered == [(NOW - 210 * MINUTE, NOW)]
 
 
 def test_a_first_search_that_finds_nothing_covers_a_week(site: Site) -> None:

@@ -32,15 +32,40 @@ def test_only_threads_with_other_comments_are_read_again(site: Site) -> None:
     first = site.pull(follow_days=30)
     assert first.ids == {"busy", "quiet", "lonely", "c1", "c2"}
     assert site.asked("/comments/") == 2
-    site.step(DAY)
+    site.step(23 * HOUR)
     site.comment("c3", busy)
     second = site.pull(first.cursor, follow_days=30)
     assert second.ids == {"busy", "c1", "c3"}
     assert second.mentions["t3_busy"].metrics.replies == 2
     assert site.asked("/comments/") == 3
-    site.step(HOUR)
+    site.step(30 * MINUTE)
     assert site.pull(second.cursor, follow_days=30).ids == set()
     assert site.asked("/comments/") == 3
+
+
+def test_a_removed_comment_does_not_hide_a_new_one_for_long(site: Site) -> None:
+    """Reddit's number counts no comment that a moderator took away."""
+    head = site.head("head", ago=2 * DAY)
+    site.comment("c1", head)
+
+    def one_comment(body: Any) -> Any:
+        for child in body["data"]["children"]:
+            child["data"]["num_comments"] = 1
+        return body
+
+    site.standin.fail(Fault(what="change", path="/search|/api/info", times=None, change=one_comment))
+    cursor = site.pull().cursor
+    site.comment("c2", head)
+    site.step(23 * HOUR)
+    hidden = site.pull(cursor)
+    assert "c2" not in hidden.ids
+    site.step(HOUR)
+    found = site.pull(hidden.cursor)
+    assert "c2" in found.ids
+    asked = site.asked("/comments/")
+    site.step(HOUR)
+    site.pull(found.cursor)
+    assert site.asked("/comments/") == asked
 
 
 @pytest.mark.parametrize("more_after", [None, 1, 3, 7])

@@ -12,8 +12,8 @@ import pytest
 from praw.config import Config
 from pydantic import SecretStr
 
-from connectors.base import ConnectorSettings, Limits, Meter
-from connectors.reddit import RedditConnector
+from connectors.base import Limits, Meter
+from connectors.reddit import RedditConnector, RedditSettings
 from listener.errors import AuthError, QuotaExhausted, RetryLater
 from listener.standins.server import Fault
 
@@ -127,12 +127,23 @@ def test_no_praw_ini_and_no_variable_of_praws_is_heard(
 def test_without_a_base_url_it_is_reddit_itself_that_is_asked(site: Site) -> None:
     nothing_to_spend = Meter(Limits(requests=0))
     secrets = {name: SecretStr(value) for name, value in site.standin.secrets.items()}
-    connector = RedditConnector(
-        ConnectorSettings(), secrets, clock=site.clock, user_agent="tests of the connector"
-    )
+    connector = RedditConnector(RedditSettings(), secrets, clock=site.clock, user_agent="tests of the connector")
     with pytest.raises(QuotaExhausted):
         connector.check(nothing_to_spend)
     connector.close()
+
+
+@pytest.mark.parametrize(
+    ("username", "said"),
+    [("river_9", "python:listener-test:v1.2 (by /u/river_9)"), (None, "python:listener-test:v1.2 (a remark)")],
+)
+def test_every_request_says_who_asks_as_reddit_demands(site: Site, username: str | None, said: str) -> None:
+    site.username = username
+    site.comment("c1", site.head("p1"))
+    site.pull()
+    agents = {request.headers["user-agent"].partition(" PRAW/")[0] for request in site.standin.requests}
+    assert agents == {said}
+    assert site.asked("access_token") == 1
 
 
 def test_threads_share_a_connector(site: Site, caplog: pytest.LogCaptureFixture) -> None:
