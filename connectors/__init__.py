@@ -99,15 +99,26 @@ def validate(settings: Settings) -> None:
     for organization in settings.organizations:
         for channel in organization.own_accounts:
             connector_class(channel, where=f"{settings.origin}: own_accounts of {organization.slug}")
-        for stream in organization.streams:
-            stream_spec(settings, organization, stream)
-            connector_settings(settings, stream.channel)
+    for stream, _ in streams(settings):
+        connector_settings(settings, stream.channel)
 
 
 def streams(settings: Settings) -> list[tuple[StreamSpec, StreamSettings]]:
-    """Return every configured stream with its schedule, in the file's order; raises ``ConfigError``."""
-    return [
-        (stream_spec(settings, organization, stream), stream)
-        for organization in settings.organizations
-        for stream in organization.streams
-    ]
+    """Return every configured stream with its schedule, in the file's order; raises ``ConfigError``.
+
+    Two streams that ask an organization's channel for the same are an error: they would be one in the store.
+    """
+    found: list[tuple[StreamSpec, StreamSettings]] = []
+    for index, organization in enumerate(settings.organizations):
+        places: dict[tuple[str, str], str] = {}
+        for number, stream in enumerate(organization.streams):
+            spec = stream_spec(settings, organization, stream)
+            place = f"organizations[{index}].streams[{number}]"
+            first = places.setdefault((spec.channel, spec.key), place)
+            if first != place:
+                raise ConfigError(
+                    f"{settings.origin}: {first} and {place} both ask {spec.channel} for {spec.query!r} for "
+                    f"{organization.slug}: take one out, or change its kind, query or options"
+                )
+            found.append((spec, stream))
+    return found

@@ -246,8 +246,16 @@ def test_a_stream_becomes_what_its_connector_takes(toy_path: None) -> None:
 
 
 def test_an_option_said_or_left_at_its_default_is_the_same_stream(toy_path: None) -> None:
-    said, left = connectors.streams(settings_of([{**STREAM, "room": ""}, STREAM]))
-    assert said[0].key == left[0].key
+    ((said, _),) = connectors.streams(settings_of([{**STREAM, "room": ""}]))
+    ((left, _),) = connectors.streams(settings_of([STREAM]))
+    assert said.key == left.key
+
+
+def test_two_organizations_may_ask_for_the_same(toy_path: None) -> None:
+    one = settings_of([STREAM, {**STREAM, "query": "p"}])
+    other = one.organizations[0].model_copy(update={"slug": "b"})
+    both = one.model_copy(update={"organizations": (*one.organizations, other)})
+    assert [stream.organization for stream, _ in connectors.streams(both)] == ["a", "a", "b", "b"]
 
 
 BAD = {
@@ -270,6 +278,10 @@ BAD = {
     "an unknown option": (
         {"streams": [{**STREAM, "rooms": "x"}]},
         "the configuration: unknown key the toy stream of a: rooms; did you mean 'room'?",
+    ),
+    "one stream twice": (
+        {"streams": [{**STREAM, "every": "1h"}, {**STREAM, "room": "ward"}, {**STREAM, "room": ""}]},
+        "the configuration: organizations[0].streams[0] and organizations[0].streams[2] both ask toy for 'q'",
     ),
     "an option of another type": (
         {"streams": [{**STREAM, "room": 5}]},
