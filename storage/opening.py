@@ -95,17 +95,23 @@ def connect(url: str, *, read_only: bool = False) -> Database:
     engine = (
         _sqlite_engine(parsed, read_only=read_only)
         if parsed.drivername.startswith("sqlite")
-        else create_engine(parsed, connect_args={"connect_timeout": 10}, pool_pre_ping=True)
+        else create_engine(parsed, connect_args={"connect_timeout": 10}, pool_pre_ping=True, hide_parameters=True)
     )
     translate(engine, place)
-    reading = engine.execution_options(listener_reading=True, postgresql_readonly=True)
-    return Database(place=place, writing=engine, reading=reading)
+    return Database(place=place, writing=engine, reading=_reading(engine))
+
+
+def _reading(engine: Engine) -> Engine:
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(listener_reading=True)
+    # By default each statement on PostgreSQL would see what was committed since the one before.
+    return engine.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
 
 
 def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
     name = url.database
     arguments: dict[str, Any] = {} if "timeout" in url.query else {"timeout": _BUSY_SECONDS}
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"hide_parameters": True}
     if not name or name == ":memory:":
         # One connection, or each would have an empty database of its own.
         options["poolclass"] = StaticPool

@@ -64,8 +64,12 @@ def translate(engine: Engine, place: str) -> None:
 
     @event.listens_for(engine, "handle_error")
     def _refused(context: ExceptionContext) -> None:
-        if reason := explain(context.original_exception):
-            raise StoreError(f"the database {place}: {reason}") from context.original_exception
+        error = context.original_exception
+        if reason := explain(error):
+            raise StoreError(f"the database {place}: {reason}") from error
+        _keep_rows_out(error)
+        if context.sqlalchemy_exception is not None:
+            context.sqlalchemy_exception.args = (f"({type(error).__name__}) {error}",)
 
 
 @contextmanager
@@ -76,4 +80,12 @@ def refusals(place: str) -> Iterator[None]:
     except Exception as error:
         if reason := explain(error):
             raise StoreError(f"the database {place}: {reason}") from error
+        _keep_rows_out(error)
         raise
+
+
+def _keep_rows_out(error: BaseException) -> None:
+    """Take from a mistake's message the row that PostgreSQL quotes: a log must not hold what people wrote."""
+    said = getattr(getattr(error, "diag", None), "message_primary", None)
+    if said:
+        error.args = (said,)

@@ -6,6 +6,7 @@ import multiprocessing
 import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -245,3 +246,14 @@ def test_sqlite_is_set_up_for_several_processes(sqlite_url: str) -> None:
         ]
     database.close()
     assert asked == ["wal", 1]
+
+
+def test_a_reader_sees_one_moment(store_url: str) -> None:
+    with MentionStore.open(store_url) as store:
+        count = text("SELECT count(*) FROM leases")
+        with store.database.read() as connection:
+            before = connection.execute(count).scalar_one()
+            store.acquire_lease("work", "me", timedelta(minutes=1))
+            assert connection.execute(count).scalar_one() == before
+        with store.database.read() as connection:
+            assert connection.execute(count).scalar_one() == before + 1

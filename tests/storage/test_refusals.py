@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+import traceback
+from collections.abc import Callable
 
 import psycopg
 import pytest
+from sqlalchemy import Connection, insert
 
 from listener.errors import StoreError
+from storage.bulk import insert_rows
 from storage.refusals import explain, refusals
+from storage.schema import organizations
+from storage.store import MentionStore
 
 
 def sqlite_error(code: int) -> sqlite3.Error:
@@ -58,3 +64,26 @@ def test_mistakes_stay_mistakes(error: Exception) -> None:
     assert explain(error) is None
     with pytest.raises(type(error), match="x"), refusals("here"):
         raise error
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda connection, row: insert_rows(connection, organizations, [row]),
+        lambda connection, row: connection.execute(insert(organizations), row),
+    ],
+    ids=["many at once", "a statement"],
+)
+def test_a_mistake_does_not_tell_what_stands_in_the_row(
+    store_url: str, write: Callable[[Connection, dict[str, str | None]], object]
+) -> None:
+    row = {"slug": "a", "name": "my nurse was rude", "timezone": None}
+    with (
+        MentionStore.open(store_url) as store,
+        pytest.raises(Exception, match=r"(?i)null") as caught,
+        store.database.write() as connection,
+    ):
+        write(connection, row)
+    told = "".join(traceback.format_exception(caught.value))
+    assert "timezone" in told
+    assert "nurse" not in told
