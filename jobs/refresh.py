@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 LOOK_BACK = timedelta(days=30)
 """Mentions published this long ago or less are looked up again."""
 CHECK_EVERY = timedelta(hours=24)
-"""A mention that was read or looked up more recently than this is left for the next time."""
+"""A mention that was first read or last looked up more recently than this is left for the next time."""
 AT_MOST = 10_000
 """Mentions of a channel looked up in one go; the longest unchecked come first."""
 _BATCH = 500
@@ -109,6 +109,8 @@ class _Refresher:
 
     def run(self, stream: StreamSpec, look_back: timedelta, check_every: timedelta) -> RefreshReport:
         """Look up the mentions of one channel; ``stream``, its first, has the cost booked to it."""
+        if self._stop.is_set():
+            return RefreshReport(channel=stream.channel, outcome="interrupted")
         now = self._clock.now()
         due = self._store.due_for_recheck(
             stream.channel, published_since=now - look_back, checked_before=now - check_every, limit=AT_MOST
@@ -120,20 +122,14 @@ class _Refresher:
         progress = _Progress()
         ending = attempt(
             f"refresh of {stream.channel}",
-            lambda: self._look_up(stream.channel, due, progress),
+            lambda: self._look_up(stream.channel, due, run_id, progress),
             failures=state.failures,
             clock=self._clock,
         )
         self.bug = self.bug or ending.bug
-        # Whether the stream is pulled, and when, is not for a look-up to decide: its rest stays what it is by now.
-        state = stream_state(self._store, stream)
+        # Whether the stream is pulled, and when, is not for a look-up to decide: nothing is said of its rest.
         self._store.finish_run(
-            run_id,
-            outcome=ending.verdict.outcome,
-            usage=progress.meter.usage,
-            error=ending.message,
-            failures=state.failures,
-            paused_until=state.paused_until,
+            run_id, outcome=ending.verdict.outcome, usage=progress.meter.usage, error=ending.message
         )
         return RefreshReport(
             channel=stream.channel,
@@ -145,7 +141,7 @@ class _Refresher:
             resume_at=ending.verdict.paused_until,
         )
 
-    def _look_up(self, channel: str, due: Sequence[str], progress: _Progress) -> Outcome:
+    def _look_up(self, channel: str, due: Sequence[str], run_id: int, progress: _Progress) -> Outcome:
         connector = self._connections.connector(channel)
         progress.meter = self._connections.meter(channel)
         derived_metrics = self._connections.derived_metrics(channel)
@@ -155,7 +151,10 @@ class _Refresher:
                     logger.warning("%s: skipped %s: %s", channel, item.external_id or "an item", item)
                 known = self._store.known(channel, [mention.external_id for mention in page.mentions])
                 found = [self._heard(mention, known, derived_metrics=derived_metrics) for mention in page.mentions]
-                progress.keep(page, self._store.save_recheck(channel, found))
+                counts = self._store.save_recheck(
+                    channel, found, run_id=run_id, usage=progress.meter.usage, skipped=len(page.skipped)
+                )
+                progress.keep(page, counts)
                 if self._stop.is_set():
                     return "interrupted"
         return "done"

@@ -254,13 +254,7 @@ class _Term:
         stream, _ = self._streams[name]
         state = stream_state(self._store, stream)
         run_id = self._store.begin_run(state.id, since=None, until=None)
-        self._store.finish_run(
-            run_id,
-            outcome="missed",
-            usage=Usage(),
-            failures=state.failures,
-            paused_until=state.paused_until,
-        )
+        self._store.finish_run(run_id, outcome="missed", usage=Usage())
 
 
 def _do(name: str, work: Callable[[], None]) -> None:

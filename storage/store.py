@@ -211,15 +211,18 @@ class MentionStore:
         outcome: str,
         usage: Usage,
         error: str | None = None,
-        failures: int = 0,
+        failures: int | None = None,
         paused_until: datetime | None = None,
     ) -> None:
         """Record how a run ended, and with it the stream's failures in a row and until when it pauses.
 
-        ``outcome`` is one of :class:`storage.schema.Outcome`, ``usage`` what the whole run took.
+        ``outcome`` is one of :class:`storage.schema.Outcome`, ``usage`` what the whole run took. Where
+        ``failures`` is None the run says nothing of the stream, which goes on as it was.
         """
         with self.database.write() as connection:
             registry.end_run(connection, run_id, outcome, usage, error, self._clock.now())
+            if failures is None:
+                return
             of_run = select(runs.c.stream_id).where(runs.c.id == run_id).scalar_subquery()
             connection.execute(
                 update(streams).where(streams.c.id == of_run).values(failures=failures, paused_until=paused_until)
@@ -261,11 +264,19 @@ class MentionStore:
             )
             return list(connection.execute(query).scalars())
 
-    def save_recheck(self, channel: str, mentions: Sequence[tuple[Mention, Signals | None]]) -> PageCounts:
+    def save_recheck(
+        self,
+        channel: str,
+        mentions: Sequence[tuple[Mention, Signals | None]],
+        *,
+        run_id: int,
+        usage: Usage,
+        skipped: int = 0,
+    ) -> PageCounts:
         """Save what a re-check found, for every organization that has the mentions, in one transaction.
 
         A mention that the store does not have counts as unchanged and is not added. Signals are None where
-        the text is what the store has.
+        the text is what the store has. ``usage`` is what the run took so far.
         """
         records = [Record(mention=one, pseudonym=None, own=False, day=0, signals=heard) for one, heard in mentions]
         topic_ids = self._topics(records)
@@ -277,6 +288,9 @@ class MentionStore:
             target = Target(channel_id=channel_id, organization_id=None, topic_ids=topic_ids, now=now)
             counts = save_mentions(connection, target, records)
             mark_checked(connection, channel_id, [one.external_id for one, _ in mentions], now)
+            registry.count_page(
+                connection, run_id, fetched=len(records), counts=counts, skipped=skipped, usage=usage
+            )
         return counts
 
     def acquire_lease(self, name: str, owner: str, ttl: timedelta) -> int | None:

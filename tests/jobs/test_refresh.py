@@ -109,6 +109,16 @@ def test_told_to_stop_it_keeps_what_it_saw(look_up, feed, stored):
     feed.before_page = lambda number: stop.set() if number == 1 else None
     (report,) = look_up(stop=stop)
     assert (report.outcome, report.checked) == ("interrupted", 2)
+    (report,) = look_up(stop=stop)
+    assert (report.outcome, report.checked, report.usage.requests) == ("interrupted", 0, 0)
+
+
+def test_what_a_killed_look_up_took_counts_too(look_up, feed, store, clock, stored):
+    taken = store.usage_since("birdsong", clock.now()).requests
+    feed.errors = {2: SystemExit()}
+    with pytest.raises(SystemExit):
+        look_up()
+    assert store.usage_since("birdsong", clock.now()).requests == taken + 2
 
 
 def test_what_cannot_be_read_is_named(look_up, feed, stored, caplog):

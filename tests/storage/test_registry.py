@@ -111,6 +111,10 @@ def test_a_runs_end_is_kept_with_its_streams_state(pulling: Any, record: Callabl
         organization="st-elsewhere", channel="twitter", kind="search", query="q", options={}, key="k1"
     )
     assert (state.failures, state.paused_until) == (3, later)
+    store.finish_run(store.begin_run(stream_id, since=None, until=None), outcome="missed", usage=Usage())
+    assert state == store.stream(
+        organization="st-elsewhere", channel="twitter", kind="search", query="q", options={}, key="k1"
+    )
     with pytest.raises(Exception, match=r"(?i)ck_runs_outcome"):
         store.finish_run(run, outcome="fine", usage=Usage())
 

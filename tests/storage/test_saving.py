@@ -398,14 +398,21 @@ def test_recheck_follows_edits_and_removals_for_every_organization(
         (tombstone("2").mention, None),
         (record("unknown", "x").mention, signals()),
     ]
-    assert store.save_recheck("twitter", found) == PageCounts(updated=2, unchanged=1)
+    _, run_id = pulling.stream()
+    before = all_of(store, schema.runs)[run_id - 1]
+    usage = Usage(requests=7)
+    assert store.save_recheck("twitter", found, run_id=run_id, usage=usage, skipped=1) == PageCounts(
+        updated=2, unchanged=1
+    )
+    counted = {"pages": before["pages"] + 1, "fetched": before["fetched"] + 3, "skipped": 1, "requests": 7}
+    assert all_of(store, schema.runs)[run_id - 1].items() >= counted.items()
     assert store.due_for_recheck("twitter", **due) == ["3"]
     assert len({row["organization_id"] for row in all_of(store, schema.dirty_days)}) == 2
     assert [row["text"] for row in all_of(store, schema.mentions)] == ["edited", "", "parking was hard"]
     pulling.later(hours=1)
     later = due | {"checked_before": pulling.clock.now()}
     assert store.due_for_recheck("twitter", **later) == ["3", "1"]
-    assert store.save_recheck("nowhere", found) == PageCounts(unchanged=3)
+    assert store.save_recheck("nowhere", found, run_id=run_id, usage=usage) == PageCounts(unchanged=3)
 
 
 def test_rows_stand_as_the_driver_would_write_them(pulling: Any, record: Callable[..., Record]) -> None:
