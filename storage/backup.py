@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from listener.errors import StoreError
+from listener.errors import ConfigError, StoreError
 from storage.opening import Database, connect
 
 if TYPE_CHECKING:
@@ -21,15 +21,20 @@ def backup(url: str, file: Path, *, pg_dump: str | None = None) -> None:
     """Copy the database at ``url`` to ``file``, as it is at one moment; the file appears whole or not at all.
 
     SQLite gives a database that can be used as it is, PostgreSQL an archive for ``pg_restore``. ``pg_dump``
-    names that program; by default it is looked for on the path. Raises ``StoreError`` where the database
-    cannot be read or the file not be written, or where PostgreSQL's ``pg_dump`` is missing.
+    names that program; by default it is looked for on the path. Raises ``ConfigError`` where ``file`` is the
+    database itself, ``StoreError`` where the database cannot be read or the file not be written, or where
+    PostgreSQL's ``pg_dump`` is missing.
     """
     beside = file.with_name(f".{file.name}.{os.getpid()}.part")
     database = connect(url, read_only=True)
     try:
         if not file.parent.is_dir():
             raise StoreError(f"cannot write {file}: create the folder {file.parent} first")
+        # Made first, for its owner alone: what people wrote is in it. Python's error says why a file cannot be
+        # written, SQLite's does not.
+        beside.touch(mode=0o600)
         if database.is_sqlite:
+            _refuse_itself(database, file)
             _copy_sqlite(database, beside)
         else:
             _dump_postgresql(database, beside, pg_dump or shutil.which("pg_dump"))
@@ -41,11 +46,16 @@ def backup(url: str, file: Path, *, pg_dump: str | None = None) -> None:
         beside.unlink(missing_ok=True)
 
 
+def _refuse_itself(database: Database, file: Path) -> None:
+    # Put in the database's place, the copy would lose what others are writing, and get its write-ahead log.
+    live = [Path(f"{database.place}{ending}") for ending in ("", "-wal", "-shm")]
+    if any(file.exists() and one.exists() and file.samefile(one) for one in live):
+        raise ConfigError(f"cannot write {file}: it is the database itself; name another file")
+
+
 def _copy_sqlite(database: Database, file: Path) -> None:
     with database.reading.connect() as connection:
         source = cast("sqlite3.Connection", connection.connection.dbapi_connection)
-        # Made by Python first: its error says why a file cannot be written, SQLite's does not.
-        file.touch(mode=0o600)
         with closing(sqlite3.connect(file)) as target:
             source.backup(target)
 

