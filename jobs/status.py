@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from jobs.connections import Platforms
     from listener.clock import Clock
     from listener.settings import Settings
+    from listener.usage import Usage
     from storage.store import MentionStore
 
 STATUS_COLUMNS = (
@@ -30,11 +31,13 @@ def status_rows(
     Raises ``ConfigError`` and ``StoreError``.
     """
     known = {(status.organization, status.channel, status.key): status for status in store.status()}
-    now = clock.now()
+    used: dict[str, Usage] = {}
     for stream, _ in platforms.streams(settings):
-        kind = platforms.connector_class(stream.channel)
-        _, began, _ = kind.budget(platforms.connector_settings(settings, stream.channel), now)
-        usage = store.usage_since(stream.channel, began)
+        if stream.channel not in used:
+            kind = platforms.connector_class(stream.channel)
+            _, began, _ = kind.budget(platforms.connector_settings(settings, stream.channel), clock.now())
+            used[stream.channel] = store.usage_since(stream.channel, began)
+        usage = used[stream.channel]
         row: dict[str, Any] = dict.fromkeys(STATUS_COLUMNS)
         row |= {
             "organization": stream.organization,
