@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -13,9 +13,6 @@ from connectors._reddit_pull import time_filter
 from connectors.reddit import RedditOptions, normalise
 from listener.errors import RetryLater, SkipItem
 from listener.mention import Kind
-
-if TYPE_CHECKING:
-    pass
 
 NOW = datetime(2026, 11, 10, 15, tzinfo=UTC)
 HOUR = timedelta(hours=1)
