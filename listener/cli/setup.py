@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from listener.cli.state import State
+    from listener.settings import Settings
 
 config_app = typer.Typer(help="Look at the configuration.", no_args_is_help=True)
 
@@ -208,8 +209,16 @@ def show(context: typer.Context) -> None:
         channel: connectors.connector_settings(settings, channel).model_dump(mode="json")
         for channel in connectors.discover()
     }
-    document["secrets"] = {name: "set" if settings.secret(name) else "not set" for name in secret_names()}
+    document["secrets"] = {name: _whether_set(settings, name) for name in secret_names()}
     print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201 - data
+
+
+def _whether_set(settings: Settings, name: str) -> str:
+    try:
+        return "set" if settings.secret(name) else "not set"
+    except ConfigError as error:
+        # Where no stream needs it, its file may well be empty.
+        return f"not set: {error}"
 
 
 @config_app.command()

@@ -143,7 +143,11 @@ def test_an_unreadable_secret_file_hurts_only_who_needs_it(
     kept = [line for line in env.read_text(encoding="utf-8").splitlines() if "BEARER" not in line]
     env.write_text("\n".join(kept), encoding="utf-8")
     assert run("query", "--limit", "1").code == 0
-    refused = run("config", "show")
+    shown = run("config", "show")
+    assert shown.code == 0
+    said = json.loads(shown.out)["secrets"]["LISTENER_TWITTER_BEARER_TOKEN"]
+    assert said.startswith("not set: LISTENER_TWITTER_BEARER_TOKEN_FILE names /nowhere")
+    refused = run("ingest", "--channel", "twitter")
     assert refused.code == 2
     assert "LISTENER_TWITTER_BEARER_TOKEN_FILE names /nowhere" in refused.complaint
 
