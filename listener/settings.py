@@ -289,7 +289,9 @@ def _environment(path: Path, env_file: Path | None, environ: Mapping[str, str]) 
         from_file = dotenv_values(chosen, interpolate=False) if chosen.is_file() else {}
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{chosen} cannot be read: {error}") from error
-    merged = {name: value for name, value in from_file.items() if value is not None}
+    # A secret that the environment names a file for is said there: the .env beside it does not go before.
+    said = environ.keys() | {name.removesuffix("_FILE") for name, value in environ.items() if value}
+    merged = {name: value for name, value in from_file.items() if value is not None and name not in said}
     merged.update(environ)
     return {name: value for name, value in merged.items() if name.startswith("LISTENER_")}
 

@@ -244,6 +244,15 @@ def test_a_secret_may_lie_in_a_file_of_its_own(tmp_path: Path) -> None:
     assert secret_of(both, "LISTENER_A") == "direct"
 
 
+def test_a_secrets_file_of_the_environment_goes_before_the_secret_of_the_environment_file(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("of the server\n")
+    (tmp_path / ".env").write_text("LISTENER_A=of the file\nLISTENER_B=of the file\n")
+    settings = load(write(tmp_path, ""), environ={"LISTENER_A_FILE": str(file), "LISTENER_B_FILE": ""})
+    assert secret_of(settings, "LISTENER_A") == "of the server"
+    assert secret_of(settings, "LISTENER_B") == "of the file"
+
+
 @pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe\xff", None])
 def test_a_secrets_file_that_holds_none_is_an_error(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "token"
