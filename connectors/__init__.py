@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+from importlib.metadata import version
 from typing import TYPE_CHECKING, cast
 
 from connectors.base import Connector, ConnectorSettings, StreamSpec
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from listener.clock import Clock
     from listener.settings import OrganizationSettings, Settings, StreamSettings
-
-USER_AGENT = "hospital-listener/0.1 (patient-experience signals; read-only)"
 
 
 def discover() -> dict[str, type[Connector]]:
@@ -68,7 +67,11 @@ def connect(settings: Settings, channel: str, *, clock: Clock) -> Connector:
         if secret is None:
             raise AuthError(f"{channel} needs the secret {variable}: set it in the environment or in .env")
         secrets[name] = secret
-    return kind(connector_settings(settings, channel), secrets, clock=clock, user_agent=USER_AGENT)
+    return kind(connector_settings(settings, channel), secrets, clock=clock, user_agent=_user_agent())
+
+
+def _user_agent() -> str:
+    return f"hospital-listener/{version('hospital-listener')} (patient-experience signals; read-only)"
 
 
 def stream_spec(settings: Settings, organization: OrganizationSettings, stream: StreamSettings) -> StreamSpec:
