@@ -30,6 +30,9 @@ def backup(url: str, file: Path, *, pg_dump: str | None = None) -> None:
     try:
         if not file.parent.is_dir():
             raise StoreError(f"cannot write {file}: create the folder {file.parent} first")
+        # Made first, for its owner alone: what people wrote is in it. Python's error says why a file cannot be
+        # written, SQLite's does not.
+        beside.touch(mode=0o600)
         if database.is_sqlite:
             _refuse_itself(database, file)
             _copy_sqlite(database, beside)
