@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 from listener.errors import ConfigError
 
 _EPOCH = date(1970, 1, 1).toordinal()
+_YEARS = range(1970, 9999)
+"""Years whose weeks have neighbours and moments in every time zone; before them nothing was on the web."""
 _ISO_WEEK = re.compile(r"([0-9]{4})-W([0-9]{2})")
 
 
@@ -55,19 +57,13 @@ def parse_iso_week(name: str) -> int:
             f'no such week {name!r}: write an ISO week as year, -W and two digits, such as "2026-W46"'
         )
     year, number = int(match[1]), int(match[2])
-    try:
-        monday = date.fromisocalendar(year, number, 1)
-    except ValueError as error:
-        raise ConfigError(f"no such week {name!r}: {_year_range(year)}") from error
-    return week_of_day(day_number(monday))
-
-
-def _year_range(year: int) -> str:
-    if year < 1:
-        return "years begin with 0001"
+    if year not in _YEARS:
+        raise ConfigError(f"no such week {name!r}: years go from {_YEARS[0]} to {_YEARS[-1]}")
     # 28 December always lies in the last ISO week of its year.
     last = date(year, 12, 28).isocalendar().week
-    return f"{year:04d} has the weeks {year:04d}-W01 to {year:04d}-W{last}"
+    if not 1 <= number <= last:
+        raise ConfigError(f"no such week {name!r}: {year} has the weeks {year}-W01 to {year}-W{last}")
+    return week_of_day(day_number(date.fromisocalendar(year, number, 1)))
 
 
 def week_start(week: int) -> date:

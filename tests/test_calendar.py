@@ -81,7 +81,9 @@ def test_a_year_of_53_weeks_has_its_last_one() -> None:
         ("2025-W53", "2025-W01 to 2025-W52"),
         ("2026-W00", "2026-W01 to 2026-W53"),
         ("2026-W54", "2026-W01 to 2026-W53"),
-        ("0000-W10", "years begin with 0001"),
+        ("0000-W10", "years go from 1970 to 9998"),
+        ("1969-W52", "years go from 1970 to 9998"),
+        ("9999-W52", "years go from 1970 to 9998"),
         ("2026W46", '"2026-W46"'),
         ("2026-W4", '"2026-W46"'),
         ("2026-46", '"2026-W46"'),
@@ -95,6 +97,15 @@ def test_a_week_that_is_none_is_refused_with_the_fix(name: str, fix: str) -> Non
         parse_iso_week(name)
     assert repr(name) in str(refused.value)
     assert fix in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["1970-W01", "9998-W52"])
+def test_the_first_and_the_last_week_have_neighbours_and_moments(name: str) -> None:
+    week = parse_iso_week(name)
+    assert iso_week(week - 530) < name < iso_week(week + 1)
+    for zone_name in ("Pacific/Kiritimati", "Pacific/Apia", "Etc/GMT+12"):
+        start, end = week_span(week, ZoneInfo(zone_name))
+        assert end - start == timedelta(days=7)
 
 
 @settings(deadline=None)
