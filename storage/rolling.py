@@ -48,8 +48,9 @@ if TYPE_CHECKING:
 
     from storage.opening import Database
 
-REBUILD_CHUNK_DAYS = 364
-"""How many days a rebuild counts in one transaction: whole weeks, so that few are counted twice."""
+REBUILD_CHUNK_DAYS = 91
+"""How many days a rebuild counts in one transaction: whole weeks, so that few are counted twice, and not so many
+that a writer of a large SQLite store would wait for longer than its patience lasts."""
 
 _ROLLUP_LOCK = 7_041_776_002
 """The PostgreSQL advisory lock under which one process at a time rolls up."""
