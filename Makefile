@@ -49,7 +49,7 @@ test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=95
 
 kill-test: .venv/.dev
-	LISTENER_KILLS=200,50 $(BIN)/python -m pytest tests/jobs/test_kill.py -v --timeout 1800
+	$(BIN)/python -m pytest tests/jobs/test_kill.py -v --timeout 1800
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check .
