@@ -39,9 +39,10 @@ class SummaryRow:
     ``week_start`` is the Monday, ``week_end`` the Sunday, in the organization's time zone. The four counts of
     sentiment add up to ``mentions``. ``net_sentiment`` is (positive - negative) ÷ scored, in [-1, 1], None where
     none was scored. ``engagement`` is likes, replies and shares. ``authors`` is None where none are kept.
-    ``mentions_previous_week`` and ``change`` (the difference) are None where the week before was not read:
-    nothing heard is not nothing said. ``coverage`` is the share of the week that the channel's streams read,
-    on average, from 0 to 1. ``provisional``: late items can still change the week.
+    ``mentions_previous_week`` and ``change`` (the difference) are None where the week before was not read, for
+    ``all`` where a channel that was read in this week was not: nothing heard is not nothing said. ``coverage``
+    is the share of the week that the channel's configured streams read, on average, from 0 to 1.
+    ``provisional``: late items can still change the week.
     """
 
     organization: str
@@ -166,24 +167,35 @@ class _Book:
         )
 
     def _before(self, week: int, channel: str, topic: str) -> int | None:
+        if not self._is_comparable(week, channel):
+            return None
         volume = self._volumes.get((week - 1, channel, topic))
-        if volume is not None:
-            return volume.mentions
-        was_heard = (week - 1, channel, ALL) in self._volumes or self._reading.coverage(week - 1, channel) > 0
-        return 0 if was_heard else None
+        return volume.mentions if volume else 0
+
+    def _is_comparable(self, week: int, channel: str) -> bool:
+        """Tell whether the week before was read, and for ``all`` in every channel that was read in this week."""
+        read_now = [one for one in self._channels if channel == ALL and self._reading.was_read(week, one)]
+        return all(self._reading.was_read(week - 1, one) for one in (channel, *read_now))
 
 
 def write_summaries(rows: Sequence[SummaryRow], output: Path | None = None) -> list[Path]:
     """Write the weekly CSV and return the files written, each whole or not at all.
 
-    ``output`` is one file where its name ends with ``.csv``; else a folder (default: the present one, made
-    where only it is missing) that gets ``listener-weekly-<organization>-<ISO week>.csv`` for each week.
-    Raises ``ConfigError`` naming the path that cannot be written.
+    ``output`` is one file where its name ends with ``.csv``; without an ending it is a folder (default: the
+    present one, made where only it is missing) that gets ``listener-weekly-<organization>-<ISO week>.csv`` for
+    each week, and so is a folder that is there, whatever its name. Raises ``ConfigError`` for another ending,
+    and naming the path that cannot be written.
     """
     output = output or Path()
-    if output.suffix.lower() == ".csv" or (output.exists() and not output.is_dir()):
+    is_device = output.exists() and not output.is_file() and not output.is_dir()
+    if output.suffix.lower() == ".csv" or is_device:
         _write(output, rows)
         return [output]
+    if output.suffix and not output.is_dir():
+        raise ConfigError(
+            f"{output}: cannot tell the format from its name; end it with .csv, .json, .jsonl or .parquet, "
+            "or name a folder (without an ending, or one that is there)"
+        )
     try:
         output.mkdir(exist_ok=True)
     except OSError as error:

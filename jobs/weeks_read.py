@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamReading:
-    """What one stream has read: seconds by week number, and the first and last moment (None: nothing yet).
+    """What one stream has read: seconds by week number, and the last moment (None: nothing yet).
 
     ``configured``: the configuration still has it.
     """
@@ -30,7 +30,6 @@ class StreamReading:
     channel: str
     configured: bool
     seconds: Mapping[int, int]
-    first: datetime | None
     last: datetime | None
 
 
@@ -42,39 +41,37 @@ class Reading:
     streams: Sequence[StreamReading]
 
     def coverage(self, week: int, channel: str) -> float:
-        """Return the share of the week that was read, 0 to 1 to four places: the mean of the streams in service.
+        """Return the share of the week that was read, 0 to 1 to four places: the mean of the channel's streams.
 
-        The channel ``all`` is the mean of every stream. 0 where none was in service.
+        The channel ``all`` is the mean of every stream. A configured stream that did not read the week counts
+        0, also where it was configured later; one that is no longer configured (its query was changed: that is
+        another stream) counts where it has read. 0 where there is none.
         """
-        shares = [self._share(stream, week) for stream in self._in_service(week, channel)]
+        shares = [
+            self._share(stream, week)
+            for stream in self._streams_of(channel)
+            if stream.configured or week in stream.seconds
+        ]
         return round(sum(shares) / len(shares), 4) if shares else 0.0
+
+    def was_read(self, week: int, channel: str) -> bool:
+        """Tell whether any stream of the channel read anything of the week."""
+        return any(stream.seconds.get(week, 0) > 0 for stream in self._streams_of(channel))
 
     def is_behind(self, week: int, channel: str) -> bool:
         """Tell whether a stream has not read to the end of the week yet, so that more may come."""
         end = week_span(week, self.zone)[1]
         return any(
             stream.configured and (stream.last is None or stream.last < end)
-            for stream in self._in_service(week, channel)
+            for stream in self._streams_of(channel)
         )
 
     def _share(self, stream: StreamReading, week: int) -> float:
         start, end = week_span(week, self.zone)
         return min(1.0, stream.seconds.get(week, 0) / (end - start).total_seconds())
 
-    def _in_service(self, week: int, channel: str) -> list[StreamReading]:
-        """Return the streams that count: those that read, or that should have.
-
-        A stream that is configured counts from the week of the first moment it has read; one that has read
-        nothing at all counts everywhere, as the hole it is. One that is no longer configured (its query was
-        changed: that is another stream) counts where it has read.
-        """
-        end = week_span(week, self.zone)[1]
-        return [
-            stream
-            for stream in self.streams
-            if channel in (ALL, stream.channel)
-            and (week in stream.seconds or (stream.configured and (stream.first is None or stream.first < end)))
-        ]
+    def _streams_of(self, channel: str) -> list[StreamReading]:
+        return [stream for stream in self.streams if channel in (ALL, stream.channel)]
 
 
 def readings(
@@ -104,12 +101,11 @@ def readings(
                 channel=stream.channel,
                 configured=True,
                 seconds=seconds.pop(state.id, {}) if state else {},
-                first=spans[0][0] if spans else None,
                 last=spans[-1][1] if spans else None,
             )
         )
     streams.extend(
-        StreamReading(channel=channels[former], configured=False, seconds=read, first=None, last=None)
+        StreamReading(channel=channels[former], configured=False, seconds=read, last=None)
         for former, read in seconds.items()
     )
     return Reading(organization.zone, streams)

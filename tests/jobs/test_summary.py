@@ -126,8 +126,50 @@ def test_a_stream_that_is_no_longer_configured_counts_where_it_read(heard, fake,
     ingest(changed, store, clock=clock, platforms=heard.platforms)
     found = weekly_summary(changed, store, newest=NEXT + 1, last=2, clock=clock, platforms=heard.platforms)
     coverage = {row.iso_week: row.coverage for row in found if row.channel == row.topic == "all"}
-    assert coverage == {"2026-W46": 1.0, "2026-W47": 1.0}
+    # What is asked now was not asked in W46, what was asked then was read.
+    assert coverage == {"2026-W46": 0.5, "2026-W47": 1.0}
     assert {row.channel for row in found} == {"all", "birdsong"}
+
+
+def test_a_channel_that_was_not_read_the_week_before_leaves_no_change(heard):
+    heard.feeds["whisper"].errors = {}
+    heard.feeds["whisper"].mentions = []
+    heard.read_until(datetime(2026, 11, 16, 12, tzinfo=UTC))
+    heard.read_until(datetime(2026, 11, 23, 12, tzinfo=UTC))
+    rows = heard(newest=NEXT + 1, last=3)
+    coverage = {key[:2]: row.coverage for key, row in rows.items()}
+    assert coverage["2026-W45", "whisper"] == 0.0
+    assert coverage["2026-W46", "whisper"] > 0.0
+    assert coverage["2026-W46", "all"] == pytest.approx((1.0 + coverage["2026-W46", "whisper"]) / 2, abs=1e-4)
+    before = {key[:2]: row.mentions_previous_week for key, row in rows.items() if key[2] == "all"}
+    change = {key[:2]: row.change for key, row in rows.items() if key[2] == "all"}
+    assert (before["2026-W46", "all"], change["2026-W46", "all"]) == (None, None)
+    assert (before["2026-W46", "whisper"], change["2026-W46", "whisper"]) == (None, None)
+    assert (before["2026-W46", "birdsong"], change["2026-W46", "birdsong"]) == (3, -2)
+    assert (before["2026-W47", "all"], change["2026-W47", "all"]) == (1, -1)
+    assert (before["2026-W47", "whisper"], change["2026-W47", "whisper"]) == (0, 0)
+
+
+def test_a_channel_that_is_read_in_neither_week_takes_no_change_from_the_others(heard):
+    row = heard(newest=NEXT)["2026-W46", "all", "all"]
+    assert (row.mentions_previous_week, row.change) == (3, -2)
+
+
+def test_a_stream_that_was_added_later_lowers_the_coverage_of_the_weeks_before_it(heard, fake, store, clock):
+    streams = [{"channel": "birdsong", "query": "elsewhere"}, {"channel": "birdsong", "query": "added later"}]
+    settings = fake.make_settings(fake.make_organization(streams=streams))
+    clock.step_to(datetime(2026, 11, 23, 5, tzinfo=UTC))
+    ingest(settings, store, clock=clock, platforms=heard.platforms)
+    roll_up(store)
+    found = weekly_summary(settings, store, newest=NEXT + 1, last=3, clock=clock, platforms=heard.platforms)
+    rows = {row.iso_week: row for row in found if (row.channel, row.topic) == ("birdsong", "all")}
+    assert {week: row.coverage for week, row in rows.items()} == {
+        "2026-W45": 0.5,
+        "2026-W46": 0.5,
+        "2026-W47": 1.0,
+    }
+    # The channel was read in both weeks.
+    assert rows["2026-W47"].change == -1
 
 
 def test_a_stream_that_was_never_read_is_a_hole_too(heard, fake, store, clock):
@@ -227,6 +269,20 @@ def test_a_place_that_cannot_be_written_is_named(heard, tmp_path, output):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match=output.split("/", maxsplit=1)[0]):
         write_summaries(list(heard(newest=WEEK).values()), tmp_path / output)
+
+
+@pytest.mark.parametrize("output", ["weeks.txt", "weeks.csv.gz", "there.txt"])
+def test_an_ending_that_is_no_format_is_refused(heard, tmp_path, output):
+    (tmp_path / "there.txt").touch()
+    with pytest.raises(ConfigError, match=rf"{output}: cannot tell the format .* \.csv, .* or name a folder"):
+        write_summaries(list(heard(newest=WEEK).values()), tmp_path / output)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("weeks")] == []
+
+
+def test_a_folder_that_is_there_may_have_any_name(heard, tmp_path):
+    (tmp_path / "2026.weeks").mkdir()
+    (path,) = write_summaries(list(heard(newest=WEEK).values()), tmp_path / "2026.weeks")
+    assert path.parent == tmp_path / "2026.weeks"
 
 
 def test_a_device_is_a_file(heard):
