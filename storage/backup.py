@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sqlite3
@@ -12,9 +13,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from listener.errors import ConfigError, StoreError
 from storage.opening import Database, connect
+from storage.refusals import refusals
 
 if TYPE_CHECKING:
     import psycopg
+
+# Only the copy is written to, so these are about its disk.
+_UNWRITABLE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC)
 
 
 def backup(url: str, file: Path, *, pg_dump: str | None = None) -> None:
@@ -22,14 +27,14 @@ def backup(url: str, file: Path, *, pg_dump: str | None = None) -> None:
 
     SQLite gives a database that can be used as it is, PostgreSQL an archive for ``pg_restore``. ``pg_dump``
     names that program; by default it is looked for on the path. Raises ``ConfigError`` where ``file`` is the
-    database itself, ``StoreError`` where the database cannot be read or the file not be written, or where
-    PostgreSQL's ``pg_dump`` is missing.
+    database itself or cannot be written, ``StoreError`` where the database cannot be read, or where
+    PostgreSQL's ``pg_dump`` is missing or fails.
     """
     beside = file.with_name(f".{file.name}.{os.getpid()}.part")
     database = connect(url, read_only=True)
     try:
         if not file.parent.is_dir():
-            raise StoreError(f"cannot write {file}: create the folder {file.parent} first")
+            raise ConfigError(f"cannot write {file}: create the folder {file.parent} first")
         # Made first, for its owner alone: what people wrote is in it. Python's error says why a file cannot be
         # written, SQLite's does not.
         beside.touch(mode=0o600)
@@ -40,7 +45,7 @@ def backup(url: str, file: Path, *, pg_dump: str | None = None) -> None:
             _dump_postgresql(database, beside, pg_dump or shutil.which("pg_dump"))
         beside.replace(file)
     except OSError as error:
-        raise StoreError(f"cannot write {file}: {error.strerror}") from error
+        raise ConfigError(f"cannot write {file}: {error.strerror}; name another file") from error
     finally:
         database.close()
         beside.unlink(missing_ok=True)
@@ -54,10 +59,15 @@ def _refuse_itself(database: Database, file: Path) -> None:
 
 
 def _copy_sqlite(database: Database, file: Path) -> None:
-    with database.reading.connect() as connection:
+    with database.reading.connect() as connection, refusals(database.place):
         source = cast("sqlite3.Connection", connection.connection.dbapi_connection)
-        with closing(sqlite3.connect(file)) as target:
-            source.backup(target)
+        try:
+            with closing(sqlite3.connect(file)) as target:
+                source.backup(target)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) in _UNWRITABLE:
+                raise OSError(errno.ENOSPC, str(error)) from error
+            raise
 
 
 def _dump_postgresql(database: Database, file: Path, program: str | None) -> None:
@@ -69,13 +79,16 @@ def _dump_postgresql(database: Database, file: Path, program: str | None) -> Non
         driver = cast("psycopg.Connection[Any]", connection.connection.dbapi_connection)
         # The driver's own account of where it is connected leaves the password out.
         where, password = driver.info.dsn, driver.info.password
-    done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
-        [program, "--format=custom", "--no-password", f"--file={file}", f"--dbname={where}"],
-        env={**os.environ, **({"PGPASSWORD": password} if password else {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603 - a list of arguments, no shell
+            [program, "--format=custom", "--no-password", f"--file={file}", f"--dbname={where}"],
+            env={**os.environ, **({"PGPASSWORD": password} if password else {})},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise StoreError(f"{program} cannot be run: {error.strerror}") from error
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"]
         raise StoreError(f"pg_dump failed: {said[-1]}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -156,12 +158,27 @@ def test_a_backup_replaces_an_older_one(sqlite_url: str, tmp_path: Path) -> None
 
 
 def test_a_backup_that_cannot_be_written(sqlite_url: str, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=f"create the folder {tmp_path}/none first"):
+    with pytest.raises(ConfigError, match=f"create the folder {tmp_path}/none first"):
         backup(sqlite_url, tmp_path / "none" / "copy.db")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(StoreError, match=r"cannot write .*folder: Is a directory"):
+    with pytest.raises(ConfigError, match=r"cannot write .*folder: Is a directory; name another file"):
         backup(sqlite_url, tmp_path / "folder")
     assert list(tmp_path.glob(".folder*")) == []
+
+
+def test_a_backup_that_its_disk_has_no_room_for(sqlite_url: str, tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk; it holds for a whole process, so for one of its own."""
+    program = (
+        "import resource, signal, sys; from pathlib import Path; from storage.backup import backup\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "backup(sys.argv[1], Path(sys.argv[2]))"
+    )
+    arguments = [sys.executable, "-c", program, sqlite_url, str(tmp_path / "copy.db")]
+    done = subprocess.run(arguments, check=False, capture_output=True, text=True)
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith(f"listener.errors.ConfigError: cannot write {tmp_path}/copy.db: ")
+    assert list(tmp_path.glob("*copy.db*")) == []
 
 
 @pytest.mark.parametrize("ending", ["", "-wal"])
@@ -208,3 +225,6 @@ def test_a_backup_of_postgresql_that_fails(postgresql_url: str, tmp_path: Path) 
     with pytest.raises(StoreError, match="pg_dump failed: pg_dump: error: no such luck"):
         backup(postgresql_url, tmp_path / "listener.dump", pg_dump=str(program))
     assert [file.name for file in tmp_path.iterdir()] == ["pg_dump"]
+    program.chmod(0o644)
+    with pytest.raises(StoreError, match=f"{program} cannot be run: Permission denied"):
+        backup(postgresql_url, tmp_path / "listener.dump", pg_dump=str(program))
