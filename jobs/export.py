@@ -12,6 +12,7 @@ import io
 import itertools
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -28,7 +29,10 @@ Row = Mapping[str, Any]
 
 # What a spreadsheet takes for the beginning of a formula (OWASP, "CSV Injection"), full-width forms included.
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001 - the full-width forms are meant
-_CONTROLS = ("\t", "\r", "\n")
+_BLANKS = ("\t", "\n")
+# C0, DEL and C1, which a terminal obeys: a stranger's text must not move its cursor, nor retitle its window.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROLS_THAT_JSON_KEEPS = re.compile(r"[\x7f-\x9f]")
 _PARQUET_CHUNK = 10_000
 _PARQUET_TYPES = {
     "moment": ("published_at", "edited_at", "removed_at", "paused_until", "last_run", "newest", "read_until"),
@@ -39,13 +43,15 @@ _PARQUET_TYPES = {
     ),
     "number": ("sentiment_score", "net_sentiment", "coverage", "usd_today"),
     "truth": ("own", "provisional"),
+    "words": ("topics",),
 }
 
 
 def safe_cell(value: Any) -> Any:
-    """Return ``value`` as a CSV cell that no spreadsheet runs as a formula; numbers stay numbers.
+    """Return ``value`` as a CSV cell that no spreadsheet runs and no terminal obeys; numbers stay numbers.
 
-    A text that would be one, also after white space, gets an apostrophe in front.
+    Control characters other than tab and line feed are left out. A text that would be a formula, also after
+    white space, gets an apostrophe in front. A list is joined by commas.
     """
     match value:
         case bool():
@@ -54,8 +60,10 @@ def safe_cell(value: Any) -> Any:
             return _moment(value)
         case list() | tuple():
             return safe_cell(_words(value))
-        case str() if value.startswith(_CONTROLS) or value.lstrip().startswith(_FORMULA):
-            return f"'{value}"
+        case str():
+            text = _CONTROLS.sub("", value)
+            is_run = text.startswith(_BLANKS) or text.lstrip().startswith(_FORMULA)
+            return f"'{text}" if is_run else text
     return value
 
 
@@ -66,10 +74,7 @@ def write_stream(stream: TextIO, rows: Iterable[Row], columns: Sequence[str], st
     """
     if style == "csv":
         return _write_csv(stream, rows, columns)
-    lines = (
-        json.dumps({column: row.get(column) for column in columns}, default=_jsonable, ensure_ascii=False)
-        for row in rows
-    )
+    lines = (_json({column: row.get(column) for column in columns}) for row in rows)
     if style == "jsonl":
         return _count(stream.write(line + "\n") for line in lines)
     count = _count(stream.write(f"{',' if at else '['}\n{line}") for at, line in enumerate(lines))
@@ -139,8 +144,13 @@ def _moment(value: date) -> str:
 def _words(value: Any) -> str | None:
     """Return a value that has one cell as a text."""
     if isinstance(value, list | tuple):
-        return "; ".join(str(item) for item in value)
+        return ",".join(str(item) for item in value)
     return None if value is None else str(value)
+
+
+def _json(row: Row) -> str:
+    text = json.dumps(row, default=_jsonable, ensure_ascii=False)
+    return _CONTROLS_THAT_JSON_KEEPS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _jsonable(value: Any) -> Any:
@@ -178,6 +188,7 @@ def _parquet_schema(columns: Sequence[str]) -> pa.Schema:
         "integer": pa.int64(),
         "number": pa.float64(),
         "truth": pa.bool_(),
+        "words": pa.list_(pa.string()),
     }
     by_name = {name: types[kind] for kind, names in _PARQUET_TYPES.items() for name in names}
     return pa.schema([(column, by_name.get(column, pa.string())) for column in columns])

@@ -16,6 +16,7 @@ _TYPES = {
     **dict.fromkeys(("likes", "replies", "shares", "views"), "Int64"),
     "sentiment_score": "Float64",
     "own": "boolean",
+    "topics": "object",
 }
 
 

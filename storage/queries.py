@@ -83,7 +83,7 @@ _SELECTED: dict[str, Any] = {
     "own": mention_organizations.c.own,
 }
 COLUMNS = tuple(_SELECTED)
-"""The columns of a query, in their order; ``topics`` are slugs joined by commas, None where there are none."""
+"""The columns of a query, in their order; ``topics`` is a list of slugs, sorted."""
 
 _LINKED = (
     mention_organizations.join(mentions, mentions.c.id == mention_organizations.c.mention_id)
@@ -114,7 +114,7 @@ def rows(
         # A reader that stops in the middle must not leave PostgreSQL's cursor open.
         with streaming.execute(query) as result:
             for row in result.mappings():
-                yield dict(row)
+                yield {**row, "topics": row["topics"].split(",") if row["topics"] else []}
 
 
 def _order(sort: str) -> list[Any]:

@@ -176,7 +176,7 @@ def mention_view(*, several_organizations: bool) -> View:
         return {
             "published": row["published_at"],
             "where": "\n".join(where),
-            "topics": (row["topics"] or "").replace(",", ", "),
+            "topics": ", ".join(row["topics"]),
             "text": "\n".join(filter(None, [words, row["permalink"]])),
         }
 

@@ -141,6 +141,8 @@ def test_json_and_json_lines_hold_the_same_rows(run: Run) -> None:
     lines = [json.loads(line) for line in run("query", "--format", "jsonl", "--limit", "7").out.splitlines()]
     assert as_json == lines
     assert len(lines) == 7
+    as_csv = [row["topics"] for row in rows(run, "--limit", "7")]
+    assert [",".join(row["topics"]) for row in lines] == as_csv
     assert tuple(lines[0]) == COLUMNS
 
 
@@ -158,6 +160,9 @@ def test_a_file_takes_its_format_from_its_name(run: Run, tmp_path: Path, ending:
     }
     frame = read[ending](file)
     assert tuple(frame.columns) == COLUMNS
+    if ending != "csv":
+        topics = {slug for slugs in frame["topics"] for slug in slugs}
+        assert topics == {slug for post in every for slug in post.topics}
     assert set(frame["external_id"]) == {post.external_id for post in every}
     assert run("-q", "query", "--limit", "1", "-o", file).err == ""
     assert run("query", "--limit", "1", "-o", file).complaint == f"1 row written to {file}"

@@ -26,7 +26,7 @@ COLUMNS = ("channel", "text", "likes", "published_at", "own")
 @pytest.mark.parametrize(
     "text",
     [
-        *("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "\u00a0=1"),
+        *("=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\n=1", "  =1", "\u00a0=1"),
         *("\uff1d1", "\uff0b1", "\uff0d1", "\uff20x", " \uff1d1", "\tplain", "=cmd|' /C calc'!A0"),
     ],
 )
@@ -40,11 +40,38 @@ def test_no_cell_begins_a_formula(text):
     [
         *((-3, -3), (-0.5, -0.5), (None, None), ("plain = text", "plain = text"), ("(untagged)", "(untagged)")),
         *((True, "true"), (False, "false"), (date(2026, 11, 9), "2026-11-09"), (MOMENT, "2026-11-09T08:30:00Z")),
-        (("a", "b"), "a; b"),
+        (("a", "b"), "a,b"),
+        ([], ""),
+        ("two\n\tlines", "two\n\tlines"),
+        ("naïve 🏥\u00a0", "naïve 🏥\u00a0"),
     ],
 )
 def test_everything_else_is_left_as_it_is(value, cell):
     assert safe_cell(value) == cell
+
+
+EMPTY = '""'
+"""How a row of one empty cell is written."""
+HOSTILE = {
+    "ESC": ("\x1b]0;owned\x07plain", "]0;ownedplain"),
+    "C1 CSI": ("\x9b2Jplain", "2Jplain"),
+    "NUL": ("pl\x00ain", "plain"),
+    "DEL and carriage return": ("pl\x7fain\rover", "plainover"),
+    "a formula behind one": ("\r\x1b=1", "'=1"),
+    "all of them": ("".join(map(chr, [*range(9), *range(11, 32), *range(127, 160)])), ""),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_control_character_reaches_a_terminal(name):
+    text, cell = HOSTILE[name]
+    assert safe_cell(text) == safe_cell([text]) == cell
+    assert written([{"text": text}], "csv", ("text",)) == f"text\n{cell or EMPTY}\n"
+    for style in ("json", "jsonl"):
+        shown = written([{"text": text}], style, ("text",))
+        assert all(letter.isprintable() or letter == "\n" for letter in shown)
+        read = json.loads(shown)
+        assert (read if style == "jsonl" else read[0])["text"] == text
 
 
 def written(rows, style, columns=COLUMNS):
@@ -85,17 +112,17 @@ def test_what_json_cannot_hold_is_a_bug_and_not_a_guess():
 
 def test_parquet_has_one_schema_whatever_the_rows(tmp_path):
     path = tmp_path / "mentions.parquet"
-    rows = [{"text": f"number {number}", "likes": number, "topics": ("a", "b")} for number in range(10_001)]
+    rows = [{"text": f"number {number}", "likes": number, "topics": ["a", "b"]} for number in range(10_001)]
     columns = (*COLUMNS, "topics", "week_start")
     assert write_file(path, iter(rows), columns, "parquet") == 10_001
     read = pq.read_table(path)
     assert read.column("likes").to_pylist() == list(range(10_001))
-    assert read.column("topics")[0].as_py() == "a; b"
+    assert read.column("topics")[0].as_py() == ["a", "b"]
     empty = tmp_path / "empty.parquet"
     assert write_file(empty, [], columns, "parquet") == 0
     assert pq.read_schema(empty) == read.schema
     assert [str(field.type) for field in read.schema] == [
-        *("string", "string", "int64", "timestamp[us, tz=UTC]", "bool", "string", "date32[day]")
+        *("string", "string", "int64", "timestamp[us, tz=UTC]", "bool", "list<element: string>", "date32[day]")
     ]
 
 
