@@ -69,7 +69,7 @@ class StreamState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastRun:
-    """The latest run of a stream; ``outcome`` and ``finished_at`` are None while it runs, or if it was killed."""
+    """The latest pull of a stream; ``outcome`` and ``finished_at`` are None while it runs, or if it was killed."""
 
     started_at: datetime
     finished_at: datetime | None

@@ -16,6 +16,7 @@ from listener.usage import Usage
 from storage.bulk import upsert
 from storage.records import CoverageDay, LastRun, PageCounts, StreamState, StreamStatus
 from storage.schema import (
+    Job,
     channels,
     coverage_days,
     dirty_days,
@@ -236,14 +237,16 @@ def count_page(
     )
 
 
-def used_since(connection: Connection, channel: str, since: datetime) -> Usage:
-    """Return what the channel's runs took that started at ``since`` or later."""
+def used_since(connection: Connection, channel: str, since: datetime, job: str | None) -> Usage:
+    """Return what the channel's runs took that started at ``since`` or later, those of one job or all."""
     query = (
         select(*(func.coalesce(func.sum(runs.c[name]), 0).label(name) for name in _USAGE))
         .join(streams, streams.c.id == runs.c.stream_id)
         .join(channels, channels.c.id == streams.c.channel_id)
         .where(channels.c.name == channel, runs.c.started_at >= since)
     )
+    if job is not None:
+        query = query.where(runs.c.job == job)
     # PostgreSQL sums bigints as numeric.
     return Usage(**{name: int(total) for name, total in connection.execute(query).one()._mapping.items()})
 
@@ -289,7 +292,7 @@ def _held(connection: Connection) -> dict[tuple[int, int], int]:
 
 
 def _last_runs(connection: Connection) -> dict[int, LastRun]:
-    newest = select(func.max(runs.c.id)).group_by(runs.c.stream_id)
+    newest = select(func.max(runs.c.id)).where(runs.c.job == Job.INGEST.value).group_by(runs.c.stream_id)
     return {
         row.stream_id: LastRun(
             started_at=row.started_at,

@@ -61,6 +61,13 @@ class Outcome(StrEnum):
     MISSED = "missed"
 
 
+class Job(StrEnum):
+    """What a run was for: a pull of the stream, or a look-up of the channel's mentions that is booked to it."""
+
+    INGEST = "ingest"
+    REFRESH = "refresh"
+
+
 class Moment(TypeDecorator[datetime]):
     """A moment in UTC: ``timestamptz`` on PostgreSQL, text that sorts by time on SQLite."""
 
@@ -164,6 +171,7 @@ runs = Table(
     metadata,
     Column("id", Key, primary_key=True),
     _refers("stream_id", "streams.id"),
+    Column("job", Words, nullable=False, default=Job.INGEST.value),
     Column("started_at", Moment, nullable=False),
     Column("finished_at", Moment),
     Column("since", Moment),
@@ -178,6 +186,7 @@ runs = Table(
         Column(name, BigInteger, nullable=False, default=0)
         for name in ("requests", "quota_units", "searches", "posts_read", "cost_microusd")
     ),
+    _one_of("job", Job),
     _one_of("outcome", Outcome),
     Index(None, "stream_id", "started_at"),
 )
@@ -219,7 +228,7 @@ mentions = Table(
     Column("permalink", Words),
     Column("parent_external_id", Words),
     Column("conversation_id", Words),
-    Column("author_id", Key, ForeignKey("authors.id")),
+    Column("author_id", Key, ForeignKey("authors.id"), index=True),
     Column("first_seen_at", Moment, nullable=False),
     Column("changed_at", Moment, nullable=False),
     Column("checked_at", Moment, nullable=False),

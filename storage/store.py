@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -39,7 +40,7 @@ from storage.records import (
     StreamStatus,
     text_fingerprint,
 )
-from storage.schema import mentions, runs, streams
+from storage.schema import Job, mentions, runs, streams
 from storage.writing import Target, mark_checked, save_mentions
 
 if TYPE_CHECKING:
@@ -59,6 +60,13 @@ __all__ = [
     "StreamStatus",
     "text_fingerprint",
 ]
+
+
+_LOOKED_THROUGH_AT_ONCE = 1_000
+
+
+def _always(_published_at: datetime, _checked_at: datetime) -> bool:
+    return True
 
 
 class MentionStore:
@@ -140,9 +148,17 @@ class MentionStore:
         with self.database.read() as connection:
             return registry.find_stream(connection, organization, channel, key)
 
-    def begin_run(self, stream_id: int, *, since: datetime | None, until: datetime | None) -> int:
-        """Record that a pull of the stream begins, for this window; return the run's id."""
-        values = {"stream_id": stream_id, "started_at": self._clock.now(), "since": since, "until": until}
+    def begin_run(
+        self, stream_id: int, *, since: datetime | None, until: datetime | None, job: str = Job.INGEST
+    ) -> int:
+        """Record that a run begins, for this window; return its id. ``job`` is a :class:`storage.schema.Job`."""
+        values = {
+            "stream_id": stream_id,
+            "job": str(job),
+            "started_at": self._clock.now(),
+            "since": since,
+            "until": until,
+        }
         with self.database.write() as connection:
             return int(connection.execute(insert(runs).values(values).returning(runs.c.id)).scalar_one())
 
@@ -228,10 +244,13 @@ class MentionStore:
                 update(streams).where(streams.c.id == of_run).values(failures=failures, paused_until=paused_until)
             )
 
-    def usage_since(self, channel: str, since: datetime) -> Usage:
-        """Return what this channel's runs took that began at ``since`` or later, killed ones included."""
+    def usage_since(self, channel: str, since: datetime, *, job: str | None = None) -> Usage:
+        """Return what this channel's runs took that began at ``since`` or later, killed ones included.
+
+        ``job`` (a :class:`storage.schema.Job`) asks for the pulls or the look-ups alone.
+        """
         with self.database.read() as connection:
-            return registry.used_since(connection, channel, since)
+            return registry.used_since(connection, channel, since, job)
 
     def roll_up(self, *, chunk_days: int = 31, progress: Callable[[int], None] | None = None) -> int:
         """Count the days again that changed, ``chunk_days`` at a time, each chunk in one transaction.
@@ -247,12 +266,22 @@ class MentionStore:
         return self.roll_up(chunk_days=rolling.REBUILD_CHUNK_DAYS, progress=progress)
 
     def due_for_recheck(
-        self, channel: str, *, published_since: datetime, checked_before: datetime, limit: int
+        self,
+        channel: str,
+        *,
+        published_since: datetime,
+        checked_before: datetime,
+        limit: int,
+        is_due: Callable[[datetime, datetime], bool] = _always,
     ) -> list[str]:
-        """Return external ids that are worth looking up again, the longest unchecked first; no tombstones."""
+        """Return external ids that are worth looking up again, the longest unchecked first; no tombstones.
+
+        ``is_due`` decides over each one's ``published_at`` and ``checked_at``: what they say together needs
+        arithmetic with moments, which every database writes in its own way.
+        """
         with self.database.read() as connection:
             query = (
-                select(mentions.c.external_id)
+                select(mentions.c.external_id, mentions.c.published_at, mentions.c.checked_at)
                 .where(
                     mentions.c.channel_id == registry.channel_id(connection, channel),
                     mentions.c.published_at >= published_since,
@@ -260,9 +289,11 @@ class MentionStore:
                     mentions.c.removed_at.is_(None),
                 )
                 .order_by(mentions.c.checked_at, mentions.c.external_id)
-                .limit(limit)
+                .execution_options(yield_per=_LOOKED_THROUGH_AT_ONCE)
             )
-            return list(connection.execute(query).scalars())
+            with connection.execute(query) as rows:
+                due = (one for one, published_at, checked_at in rows if is_due(published_at, checked_at))
+                return list(islice(due, limit))
 
     def save_recheck(
         self,
@@ -293,6 +324,14 @@ class MentionStore:
             )
         return counts
 
+    def mark_checked(self, channel: str, external_ids: Sequence[str]) -> None:
+        """Remember that these were looked up now, though the platform had nothing to say of them."""
+        now = self._clock.now()
+        with self.database.write() as connection:
+            channel_id = registry.channel_id(connection, channel)
+            if channel_id is not None:
+                mark_checked(connection, channel_id, external_ids, now)
+
     def acquire_lease(self, name: str, owner: str, ttl: timedelta) -> int | None:
         """Take or renew the lease ``name`` for ``ttl``; return its fence, or None where another holds it.
 
@@ -312,7 +351,7 @@ class MentionStore:
             return leasing.owner(connection, name, now=self._clock.now())
 
     def status(self) -> list[StreamStatus]:
-        """Return every stream, by organization and channel, with its last run."""
+        """Return every stream, by organization and channel, with its last pull."""
         with self.database.read() as connection:
             return registry.statuses(connection)
 

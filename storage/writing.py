@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, insert, literal, select, text, update
+from sqlalchemy import bindparam, delete, exists, insert, literal, select, text, update
 
 from listener.mention import Metrics, Source
 from storage.bulk import batches, insert_rows, reserve_ids
@@ -68,7 +68,9 @@ def save_mentions(connection: Connection, target: Target, records: Sequence[Reco
     old = [case for case in cases if case.decision.fate is not Fate.NEW]
     author_ids = _author_ids(connection, target.channel_id, [case for case in cases if _names_author(case)])
     _insert_mentions(connection, target, new, author_ids)
+    left = _authors_left(connection, [case.id for case in old if case.decision.fate is Fate.REMOVED])
     _update_mentions(connection, target, old, author_ids)
+    _forget_unnamed(connection, left)
     _write_metrics(connection, target, cases)
     _write_topics(connection, target, cases)
     relinked = _write_links(connection, target, cases)
@@ -192,6 +194,22 @@ def _update_mentions(
     rows = [{"row": case.id, **values} for case in cases if (values := _new_values(target, case, author_ids))]
     for alike in _same_keys(rows):
         connection.execute(update(mentions).where(mentions.c.id == bindparam("row")), alike)
+
+
+def _authors_left(connection: Connection, removed: Sequence[int]) -> list[int]:
+    """Return the authors of mentions that are about to become tombstones."""
+    found: set[int] = set()
+    for some in batches(removed):
+        query = select(mentions.c.author_id).where(mentions.c.id.in_(some), mentions.c.author_id.is_not(None))
+        found.update(connection.execute(query).scalars())
+    return sorted(found)
+
+
+def _forget_unnamed(connection: Connection, author_ids: Sequence[int]) -> None:
+    """Delete those of the authors whom no mention names any more: a pseudonym is personal data too."""
+    named = exists().where(mentions.c.author_id == authors.c.id)
+    for some in batches(author_ids):
+        connection.execute(delete(authors).where(authors.c.id.in_(some), ~named))
 
 
 def _new_values(target: Target, case: _Case, author_ids: Mapping[str, int]) -> dict[str, Any]:

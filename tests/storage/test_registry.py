@@ -133,6 +133,14 @@ def test_usage_is_summed_by_channel_and_time_killed_runs_included(
     assert store.usage_since("twitter", NOW) == used + used + Usage(requests=9)
     assert store.usage_since("twitter", NOW + timedelta(hours=1)) == Usage(requests=9)
     assert store.usage_since("youtube", NOW) == Usage()
+    look_up = store.begin_run(stream_id, since=None, until=None, job="refresh")
+    store.finish_run(look_up, outcome="failed", usage=Usage(requests=3))
+    assert store.usage_since("twitter", NOW, job="refresh") == Usage(requests=3)
+    assert store.usage_since("twitter", NOW, job="ingest") == used + used + Usage(requests=9)
+    assert store.usage_since("twitter", NOW) == used + used + Usage(requests=12)
+    assert [status.last_run.outcome for status in store.status() if status.stream_id == stream_id] == ["done"]
+    with pytest.raises(Exception, match=r"(?i)ck_runs_job"):
+        store.begin_run(stream_id, since=None, until=None, job="other")
 
 
 def test_the_usage_of_a_run_is_what_it_took_so_far(pulling: Any, record: Callable[..., Record]) -> None:

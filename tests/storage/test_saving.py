@@ -393,6 +393,8 @@ def test_recheck_follows_edits_and_removals_for_every_organization(
     assert store.due_for_recheck("twitter", **due) == ["1", "2", "3"]
     assert store.due_for_recheck("twitter", **due | {"limit": 2}) == ["1", "2"]
     assert store.due_for_recheck("twitter", **due | {"published_since": LATE}) == ["1", "2"]
+    chosen = due | {"limit": 1, "is_due": lambda published_at, checked_at: published_at < LATE < checked_at}
+    assert store.due_for_recheck("twitter", **chosen) == ["3"]
     found = [
         (record("1", "edited", edited_at=LATE).mention, signals("pain")),
         (tombstone("2").mention, None),
@@ -412,7 +414,26 @@ def test_recheck_follows_edits_and_removals_for_every_organization(
     pulling.later(hours=1)
     later = due | {"checked_before": pulling.clock.now()}
     assert store.due_for_recheck("twitter", **later) == ["3", "1"]
+    store.mark_checked("twitter", ["3", "unknown"])
+    store.mark_checked("nowhere", ["3"])
+    assert store.due_for_recheck("twitter", **later) == ["1"]
     assert store.save_recheck("nowhere", found, run_id=run_id, usage=usage) == PageCounts(unchanged=3)
+
+
+def test_an_author_whom_no_mention_names_any_more_is_forgotten(
+    pulling: Any, record: Callable[..., Record], tombstone: Callable[..., Record]
+) -> None:
+    def known() -> list[str]:
+        return sorted(row["pseudonym"] for row in all_of(pulling.store, schema.authors))
+
+    pulling.save(record("1"), record("2"), record("3", pseudonym="p2"), record("4", pseudonym=None))
+    pulling.save(tombstone("1"), tombstone("3"), tombstone("4"))
+    assert known() == ["p1"]
+    pulling.save(tombstone("2"), record("5", pseudonym="p3"))
+    assert known() == ["p3"]
+    pulling.save(tombstone("5"), record("6", pseudonym="p3"), record("2"))
+    assert known() == ["p1", "p3"]
+    assert len({row["author_id"] for row in all_of(pulling.store, schema.mentions)} - {None}) == 2
 
 
 def test_rows_stand_as_the_driver_would_write_them(pulling: Any, record: Callable[..., Record]) -> None:

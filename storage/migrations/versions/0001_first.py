@@ -231,12 +231,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("channel_id", "external_id", name=op.f("uq_mentions_channel_id_external_id")),
     )
     with op.batch_alter_table("mentions", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_mentions_author_id"), ["author_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_mentions_published_at"), ["published_at"], unique=False)
 
     op.create_table(
         "runs",
         sa.Column("id", KEY, nullable=False),
         sa.Column("stream_id", KEY, nullable=False),
+        sa.Column("job", WORDS, nullable=False),
         sa.Column("started_at", MOMENT, nullable=False),
         sa.Column("finished_at", MOMENT, nullable=True),
         sa.Column("since", MOMENT, nullable=True),
@@ -254,6 +256,7 @@ def upgrade() -> None:
         sa.Column("searches", sa.BigInteger(), nullable=False),
         sa.Column("posts_read", sa.BigInteger(), nullable=False),
         sa.Column("cost_microusd", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("job IN ('ingest', 'refresh')", name=op.f("ck_runs_job")),
         sa.CheckConstraint(
             "outcome IN ('done', 'partial', 'interrupted', 'rate_limited', 'quota', 'auth', 'failed', 'paused', "
             "'missed')",
@@ -354,6 +357,7 @@ def downgrade() -> None:
     op.drop_table("runs")
     with op.batch_alter_table("mentions", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_mentions_published_at"))
+        batch_op.drop_index(batch_op.f("ix_mentions_author_id"))
 
     op.drop_table("mentions")
     op.drop_table("coverage_days")
