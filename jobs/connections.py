@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from connectors.base import Meter
+from jobs.ration import rationed
 from listener.usage import Usage
 
 if TYPE_CHECKING:
@@ -93,3 +94,11 @@ class Connections:
         limits, began, ends = kind.budget(self.settings(channel), self._clock.now())
         spent = self._store.usage_since(channel, began) + (besides or Usage())
         return Meter(limits, spent=spent, resets_at=ends)
+
+    def recheck_meter(self, channel: str) -> Meter:
+        """Return a meter for look-ups, which have a ration of the platform's present day."""
+        kind = self._platforms.connector_class(channel)
+        limits, began, ends = kind.budget(self.settings(channel), self._clock.now())
+        pulled = self._store.usage_since(channel, began, job="ingest")
+        spent = self._store.usage_since(channel, began, job="refresh")
+        return Meter(rationed(limits, pulled), spent=spent, resets_at=ends)

@@ -22,6 +22,9 @@ LONGEST_PAUSE = timedelta(hours=6)
 AUTH_PAUSE = timedelta(hours=1)
 _DOUBLINGS = 10
 
+RECHECK_AGES = tuple(timedelta(days=days) for days in (1, 2, 4, 8, 16, 30))
+"""How old a mention is when it is looked up again: what is edited or deleted mostly is so soon."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -56,3 +59,8 @@ def verdict_on(error: Exception, *, failures: int, now: datetime) -> Verdict:
 def is_resting(paused_until: datetime | None, now: datetime) -> bool:
     """Tell whether a stream's time to be pulled again has not come yet."""
     return paused_until is not None and now < paused_until
+
+
+def is_due_again(published_at: datetime, checked_at: datetime, now: datetime) -> bool:
+    """Tell whether a mention has reached one of :data:`RECHECK_AGES` since it was last read or looked up."""
+    return any(checked_at < published_at + age <= now for age in RECHECK_AGES)

@@ -1,7 +1,10 @@
 """Looks mentions up again: edits are taken over, and what was removed on its platform is removed here.
 
 X demands that what it deleted or changed be deleted or changed, Reddit that deletions be followed within 48
-hours as a routine, YouTube that data not refreshed for 30 days be let go.
+hours as a routine, YouTube that data not refreshed for 30 days be let go. Each look-up of a post on X is paid
+like its first reading: so a mention is looked up at a few ages (:data:`jobs.pacing.RECHECK_AGES`), within 48
+hours of the last time while it is young, and all look-ups of a day get a ration of its budget
+(:mod:`jobs.ration`).
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from connectors.base import Meter, Page, StreamSpec
 from jobs.attempt import attempt
 from jobs.connections import Connections, Platforms, stream_state
 from jobs.hearing import analyzer_for, hear, is_known
-from jobs.pacing import Outcome
+from jobs.pacing import RECHECK_AGES, Outcome, is_due_again
 from listener.signals.topics import Taxonomy
 from listener.usage import Usage
 from storage.records import PageCounts
@@ -35,10 +38,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LOOK_BACK = timedelta(days=30)
-"""Mentions published this long ago or less are looked up again."""
+LOOK_BACK = RECHECK_AGES[-1] + timedelta(days=1)
+"""Mentions published this long ago or less are looked up again: a day is left for the look-up at the last age."""
 CHECK_EVERY = timedelta(hours=24)
-"""A mention that was first read or last looked up more recently than this is left for the next time."""
+"""A mention that was first read or last looked up more recently than this is left, whatever age it reached."""
 AT_MOST = 10_000
 """Mentions of a channel looked up in one go; the longest unchecked come first."""
 _BATCH = 500
@@ -71,8 +74,8 @@ def refresh(
     """Look up again what the chosen channels (default: all) brought in the last ``look_back``.
 
     Each page is stored by itself, so that a run which ends early has kept what it saw. What it takes counts
-    against the day's budget. Raises ``ConfigError`` and ``StoreError``, and at the end the first bug; every
-    other error is in its channel's report.
+    against the day's budget, of which pulls are left the most. Raises ``ConfigError`` and ``StoreError``, and
+    at the end the first bug; every other error is in its channel's report.
     """
     first_stream: dict[str, StreamSpec] = {}
     for stream, _ in platforms.streams(settings):
@@ -113,12 +116,16 @@ class _Refresher:
             return RefreshReport(channel=stream.channel, outcome="interrupted")
         now = self._clock.now()
         due = self._store.due_for_recheck(
-            stream.channel, published_since=now - look_back, checked_before=now - check_every, limit=AT_MOST
+            stream.channel,
+            published_since=now - look_back,
+            checked_before=now - check_every,
+            limit=AT_MOST,
+            is_due=lambda published_at, checked_at: is_due_again(published_at, checked_at, now),
         )
         if not due:
             return RefreshReport(channel=stream.channel, outcome="done")
         state = stream_state(self._store, stream)
-        run_id = self._store.begin_run(state.id, since=now - look_back, until=None)
+        run_id = self._store.begin_run(state.id, since=now - look_back, until=None, job="refresh")
         progress = _Progress()
         ending = attempt(
             f"refresh of {stream.channel}",
@@ -143,21 +150,30 @@ class _Refresher:
 
     def _look_up(self, channel: str, due: Sequence[str], run_id: int, progress: _Progress) -> Outcome:
         connector = self._connections.connector(channel)
-        progress.meter = self._connections.meter(channel)
-        derived_metrics = self._connections.derived_metrics(channel)
+        progress.meter = self._connections.recheck_meter(channel)
         for start in range(0, len(due), _BATCH):
-            for page in connector.recheck(due[start : start + _BATCH], progress.meter):
-                for item in page.skipped:
-                    logger.warning("%s: skipped %s: %s", channel, item.external_id or "an item", item)
-                known = self._store.known(channel, [mention.external_id for mention in page.mentions])
-                found = [self._heard(mention, known, derived_metrics=derived_metrics) for mention in page.mentions]
-                counts = self._store.save_recheck(
-                    channel, found, run_id=run_id, usage=progress.meter.usage, skipped=len(page.skipped)
-                )
-                progress.keep(page, counts)
+            batch = due[start : start + _BATCH]
+            seen: set[str] = set()
+            for page in connector.recheck(batch, progress.meter):
+                self._keep(channel, page, run_id, progress)
+                seen.update(mention.external_id for mention in page.mentions)
                 if self._stop.is_set():
                     return "interrupted"
+            # What the platform passes over in silence would else be the longest unchecked for ever.
+            if passed_over := [external_id for external_id in batch if external_id not in seen]:
+                self._store.mark_checked(channel, passed_over)
         return "done"
+
+    def _keep(self, channel: str, page: Page, run_id: int, progress: _Progress) -> None:
+        for item in page.skipped:
+            logger.warning("%s: skipped %s: %s", channel, item.external_id or "an item", item)
+        known = self._store.known(channel, [mention.external_id for mention in page.mentions])
+        derived_metrics = self._connections.derived_metrics(channel)
+        found = [self._heard(mention, known, derived_metrics=derived_metrics) for mention in page.mentions]
+        counts = self._store.save_recheck(
+            channel, found, run_id=run_id, usage=progress.meter.usage, skipped=len(page.skipped)
+        )
+        progress.keep(page, counts)
 
     def _heard(
         self, mention: Mention, known: Mapping[str, str], *, derived_metrics: bool

@@ -20,6 +20,7 @@ START = datetime(2026, 11, 2, 12, tzinfo=UTC)  # a Monday
 class FakeSettings(ConnectorSettings):
     derived_metrics: bool = True
     most_requests: int | None = None
+    most_posts: int | None = None
 
 
 @dataclass
@@ -37,6 +38,10 @@ class Feed:
     covered_from: datetime | None = None
     now_known: dict[str, Mention] = field(default_factory=dict)
     """What a re-check finds, by id; an id that is not here has been left out."""
+    looked_up_at_once: int = 1
+    """How many ids one request of a re-check takes."""
+    asked: list[str] = field(default_factory=list)
+    """The ids that re-checks have asked for."""
     requests: int = 0
     closed: int = 0
     windows: list[Any] = field(default_factory=list)
@@ -59,7 +64,12 @@ class FakeConnector:
     @classmethod
     def budget(cls, settings: FakeSettings, now: datetime) -> tuple[Limits, datetime, datetime]:
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        return Limits(requests=settings.most_requests), midnight, midnight + timedelta(days=1)
+        limits = Limits(requests=settings.most_requests, posts_read=settings.most_posts)
+        return limits, midnight, midnight + timedelta(days=1)
+
+    @classmethod
+    def check_stream(cls, stream: StreamSpec) -> None:
+        """Take any."""
 
     def pull(self, stream: StreamSpec, cursor: Any, window: Any, meter: Meter) -> Iterator[Page]:
         self.feed.windows.append(window)
@@ -74,6 +84,7 @@ class FakeConnector:
             if request in self.feed.errors:
                 raise self.feed.errors[request]
             found = tuple(self.feed.mentions[at : at + self.feed.page_size])
+            meter.add(posts_read=len(found))
             at += len(found)
             is_last = at >= len(self.feed.mentions)
             now = self.clock.now()
@@ -89,14 +100,21 @@ class FakeConnector:
             request += 1
 
     def recheck(self, external_ids: Iterable[str], meter: Meter) -> Iterator[Page]:
-        for number, external_id in enumerate(external_ids):
+        waiting = list(external_ids)
+        number = 0
+        while waiting:
+            at_once = meter.afford(least=1, most=self.feed.looked_up_at_once, posts_read=1)
+            some, waiting = waiting[:at_once], waiting[at_once:]
             meter.request()
             self.feed.requests += 1
             self.feed.before_page(number)
             if number in self.feed.errors:
                 raise self.feed.errors[number]
-            mention = self.feed.now_known.get(external_id)
-            yield Page(mentions=(mention,) if mention else (), cursor={}, skipped=self.feed.skipped)
+            self.feed.asked += some
+            mentions = tuple(self.feed.now_known[one] for one in some if one in self.feed.now_known)
+            meter.add(posts_read=len(mentions))
+            yield Page(mentions=mentions, cursor={}, skipped=self.feed.skipped)
+            number += 1
 
     def check(self, meter: Meter) -> None:
         meter.request()

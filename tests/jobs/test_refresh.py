@@ -10,6 +10,7 @@ from sqlalchemy import text
 from jobs.ingest import ingest
 from jobs.refresh import refresh
 from listener.errors import QuotaExhausted, RetryLater, SkipItem
+from listener.usage import Usage
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_an_error_ends_the_look_up_and_never_the_streams_schedule(look_up, feed,
     (report,) = look_up()
     assert (report.outcome, report.error, report.checked) == (outcome, error, 2)
     status = store.status()[0]
-    assert (status.last_run.outcome, status.failures, status.paused_until) == (outcome, 0, None)
+    assert (status.last_run.outcome, status.failures, status.paused_until) == ("done", 0, None)
 
 
 def test_a_bug_is_raised_when_every_channel_had_its_turn(fake, store, clock):
@@ -96,12 +97,15 @@ def test_a_bug_is_raised_when_every_channel_had_its_turn(fake, store, clock):
     assert [(report.channel, report.checked) for report in reports] == [("birdsong", 0)]
 
 
-def test_what_it_takes_counts_against_the_days_budget(look_up, fake, store, stored):
-    settings = fake.make_settings(connectors={"birdsong": {"most_requests": 3}})
+def test_it_takes_a_quarter_of_the_days_budget(look_up, fake, store, clock, platforms, stored):
+    settings = fake.make_settings(connectors={"birdsong": {"most_requests": 12}})
     (report,) = look_up(settings=settings)
     assert (report.outcome, report.checked, report.usage.requests) == ("quota", 3, 3)
     (report,) = look_up(settings=settings)
     assert (report.outcome, report.usage.requests) == ("quota", 0)
+    assert ingest(settings, store, clock=clock, platforms=platforms)[0].outcome == "done"
+    assert store.usage_since("birdsong", clock.now()) == Usage(requests=4, posts_read=3)
+    assert store.usage_since("birdsong", clock.now(), job="refresh") == Usage(requests=3, posts_read=3)
 
 
 def test_told_to_stop_it_keeps_what_it_saw(look_up, feed, stored):
@@ -136,3 +140,55 @@ def test_a_platform_that_forbids_derived_metrics_gives_language_alone(look_up, f
             "WHERE m.external_id = 'm1'"
         )
         assert connection.execute(topics).scalar_one() == 0
+
+
+def test_a_mention_is_looked_up_at_six_ages(look_up, settings, feed, store, clock, platforms, mentions):
+    feed.mentions = mentions[:1]
+    feed.now_known = {"m0": mentions[0]}
+    clock.step_to(clock.now() + timedelta(minutes=10))
+    ingest(settings, store, clock=clock, platforms=platforms)
+    ages = []
+    for _ in range(4 * 40):
+        clock.step_to(clock.now() + timedelta(hours=6))
+        if look_up()[0].checked:
+            ages.append((clock.now() - mentions[0].published_at) / timedelta(days=1))
+    assert [int(age) for age in ages] == [1, 2, 4, 8, 16, 30]
+
+
+def test_what_the_platform_passes_over_does_not_head_the_queue_for_ever(look_up, feed, clock, stored):
+    feed.now_known = {}
+    assert look_up()[0].checked == 0
+    assert feed.asked == ["m0", "m1", "m2", "m3", "m4"]
+    look_up()
+    assert len(feed.asked) == 5
+    clock.step_to(clock.now() + timedelta(hours=25))
+    look_up()
+    assert len(feed.asked) == 10
+
+
+@pytest.mark.parametrize("looked_up_at_once", [1, 100])
+def test_pulls_get_everything_for_weeks_beside_the_look_ups(
+    look_up, fake, feed, store, clock, platforms, looked_up_at_once
+):
+    """Seventy posts a day and a budget of a hundred: the look-ups of four weeks would take four times as much."""
+    settings = fake.make_settings(connectors={"birdsong": {"most_posts": 100}})
+    feed.looked_up_at_once = looked_up_at_once
+    clock.step_to(clock.now() + timedelta(hours=12))
+    for day in range(28):
+        midnight = clock.now()
+        for quarter in range(4):
+            # The worst order: what is looked up is paid before what is new.
+            look_up(settings=settings)
+            clock.step_to(midnight + timedelta(hours=5 + 6 * quarter))
+            so_far = day * 70 + (quarter + 1) * 70 // 4
+            for number in range(len(feed.mentions), so_far):
+                new = fake.make_mention(number, published_at=clock.now() - timedelta(minutes=1))
+                feed.mentions.append(new)
+                feed.now_known[new.external_id] = new
+            (report,) = ingest(settings, store, clock=clock, platforms=platforms)
+            assert (report.outcome, len(texts(store))) == ("done", so_far)
+            clock.step_to(midnight + timedelta(hours=6 * (quarter + 1)) - timedelta(seconds=1))
+        looked_up = store.usage_since("birdsong", midnight, job="refresh").posts_read
+        assert looked_up == 25 or (day < 2 and looked_up == 0)
+        assert store.usage_since("birdsong", midnight, job="ingest").posts_read == 70
+        clock.step_to(midnight + timedelta(days=1))

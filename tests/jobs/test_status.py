@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from jobs.connections import stream_state
 from jobs.ingest import ingest
+from jobs.refresh import refresh
 from jobs.status import STATUS_COLUMNS, status_rows
 from listener.errors import RetryLater
 from listener.signals.topics import Taxonomy
@@ -46,6 +47,18 @@ def test_every_configured_stream_has_a_row(settings, feed, store, clock, platfor
     assert failed["paused_until"] == clock.now() + timedelta(minutes=1)
     clock.step_to(clock.now() + timedelta(days=1))
     assert row()["requests_today"] == 0
+
+
+def test_a_look_up_is_paid_for_and_is_not_the_last_pull(settings, feed, store, clock, platforms, mentions):
+    feed.mentions = mentions
+    ingest(settings, store, clock=clock, platforms=platforms)
+    pulled_at = clock.now()
+    clock.step_to(pulled_at + timedelta(hours=25))
+    feed.errors = {2: RetryLater("it is down")}
+    refresh(settings, store, clock=clock, platforms=platforms)
+    (row,) = status_rows(settings, store, clock=clock, platforms=platforms)
+    assert (row["outcome"], row["last_run"], row["new"], row["error"]) == ("done", pulled_at, 25, None)
+    assert row["requests_today"] == 3
 
 
 def test_a_run_without_an_end_is_under_way(settings, store, clock, platforms, feed):
