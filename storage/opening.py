@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
-_BUSY_SECONDS = 10
+_BUSY_SECONDS = 30
+"""How long to wait for another writer: a recount of a large organization holds the lock for many seconds."""
 _MIGRATION_LOCK = 7_041_776_001
 """The PostgreSQL advisory lock that one process holds while it makes or upgrades the tables."""
 
