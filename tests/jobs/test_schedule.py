@@ -77,9 +77,8 @@ def counted(store):
 def test_it_catches_up_at_once_counts_and_looks_up(scheduler, settings, platforms, feed, live_store, mentions):
     feed.mentions = mentions
     end = scheduler(settings, platforms)
-    wait_for(lambda: counted(live_store) > 0)
+    wait_for(lambda: outcomes(live_store) == ["done"] and counted(live_store) > 0)
     end()
-    assert outcomes(live_store) == ["done"]
     assert live_store.lease_owner(LEASE) is None
     assert live_store.lease_owner("stream:1") is None
 
