@@ -74,8 +74,13 @@ def _user_agent() -> str:
     return f"hospital-listener/{version('hospital-listener')} (patient-experience signals; read-only)"
 
 
-def stream_spec(settings: Settings, organization: OrganizationSettings, stream: StreamSettings) -> StreamSpec:
-    """Return one configured stream as its connector takes it; raises ``ConfigError``."""
+def stream_spec(
+    settings: Settings, organization: OrganizationSettings, stream: StreamSettings, *, place: str
+) -> StreamSpec:
+    """Return one configured stream as its connector takes it; raises ``ConfigError``.
+
+    ``place`` is the stream's path in the file, such as ``organizations[0].streams[1]``.
+    """
     where = f"the {stream.channel} stream of {organization.slug}"
     kind = connector_class(stream.channel, where=f"{settings.origin}: a stream of {organization.slug}")
     if stream.kind not in kind.kinds:
@@ -83,8 +88,14 @@ def stream_spec(settings: Settings, organization: OrganizationSettings, stream: 
             f"{settings.origin}: {where} has kind {stream.kind!r}{nearest(stream.kind, kind.kinds)} "
             f"({stream.channel} has: {', '.join(kind.kinds)})"
         )
-    options = parse(kind.options_model, stream.options, origin=settings.origin, prefix=f"{where}: ")
-    return StreamSpec(
+    options = parse(
+        kind.options_model,
+        stream.options,
+        origin=settings.origin,
+        prefix=f"{place}.",
+        beside=type(stream).model_fields,
+    )
+    spec = StreamSpec(
         organization=organization.slug,
         channel=stream.channel,
         kind=stream.kind,
@@ -93,6 +104,11 @@ def stream_spec(settings: Settings, organization: OrganizationSettings, stream: 
         names=organization.names,
         own_accounts=tuple(organization.own_accounts.get(stream.channel, ())),
     )
+    try:
+        kind.check_stream(spec)
+    except ConfigError as error:
+        raise ConfigError(f"{settings.origin}: {place}.{error}") from error
+    return spec
 
 
 def validate(settings: Settings) -> None:
@@ -115,8 +131,8 @@ def streams(settings: Settings) -> list[tuple[StreamSpec, StreamSettings]]:
     for index, organization in enumerate(settings.organizations):
         places: dict[tuple[str, str], str] = {}
         for number, stream in enumerate(organization.streams):
-            spec = stream_spec(settings, organization, stream)
             place = f"organizations[{index}].streams[{number}]"
+            spec = stream_spec(settings, organization, stream, place=place)
             first = places.setdefault((spec.channel, spec.key), place)
             if first != place:
                 raise ConfigError(

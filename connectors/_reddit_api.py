@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from connectors.base import Meter, is_loopback
+from connectors.base import Meter, is_loopback, no_answer
 from listener.errors import AuthError, ConfigError, RetryLater
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ class _Wire:
 
         self.meter = Meter()
         self._timeout = settings.timeout_seconds
+        self._is_configured = settings.base_url is not None
         self._clock = clock
         self._full_until: datetime | None = None
         self._session = requests.Session()
@@ -179,7 +180,7 @@ class _Wire:
         try:
             return self._session.request(method, url, **{**what, "timeout": self._timeout})
         except requests.RequestException as error:
-            message = f"Reddit does not answer ({type(error).__name__}): trying again later"
+            message = no_answer("Reddit", "reddit", url, error, configured=self._is_configured)
             dropped = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
             if isinstance(error, dropped) and not isinstance(error, requests.Timeout):
                 raise _Dropped(message) from error

@@ -17,7 +17,7 @@ CHANNEL = "reddit"
 _SITE = "https://www.reddit.com"
 _GONE = ("[deleted]", "[removed]", "[ Removed by Reddit ]", "[deleted by user]")
 _FULLNAME = re.compile(r"t[13]_\w+", re.ASCII)
-_PERMALINK = re.compile(r"/[^\s\x00-\x1f\x7f\ud800-\udfff]*")
+_SUBREDDIT = re.compile(r"[\w-]{2,50}", re.ASCII)
 
 
 def normalise(payload: Any, *, seen_at: datetime | None = None) -> Mention:
@@ -66,7 +66,7 @@ def _mention(name: str, data: Mapping[str, Any], seen_at: datetime | None) -> Me
         published_at=published_at,
         text=clean_text("\n\n".join(word for word in words if word)),
         author=_author(data),
-        permalink=_permalink(data),
+        permalink=_permalink(name, conversation, data.get("subreddit")),
         parent_external_id=parent,
         conversation_id=conversation,
         edited_at=_moment(data["edited"]) if _is_number(data.get("edited")) else None,
@@ -177,9 +177,12 @@ def _author(data: Mapping[str, Any]) -> Author | None:
     return Author(id=name, handle=name) if name and name not in _GONE else None
 
 
-def _permalink(data: Mapping[str, Any]) -> str | None:
-    path = data.get("permalink")
-    return _SITE + path if isinstance(path, str) and _PERMALINK.fullmatch(path) else None
+def _permalink(name: str, conversation: str, subreddit: Any) -> str | None:
+    """Return an address of the item without its title, which Reddit's own ``permalink`` repeats unredacted."""
+    if not isinstance(subreddit, str) or not _SUBREDDIT.fullmatch(subreddit):
+        return None
+    thread = f"{_SITE}/r/{subreddit}/comments/{conversation.removeprefix('t3_')}/"
+    return thread if name == conversation else f"{thread}_/{name.removeprefix('t1_')}/"
 
 
 def _moment(value: Any) -> datetime:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from connectors._reddit_api import Unreadable
 from connectors._reddit_items import name_pattern, read_items, read_listing
 from connectors._reddit_threads import AT_ONCE, Threads
-from connectors.base import Page
+from connectors.base import Page, Room
 from listener.errors import AuthError, RetryLater
 from listener.mention import Kind
 
@@ -84,6 +84,7 @@ class Pull:
         self._query = stream.query
         self._names = name_pattern(stream.names)
         self._window = window
+        self._room = Room(window.limit)
         self._meter = meter
         self._subreddits = subreddits
         self._follow_for = follow
@@ -175,6 +176,7 @@ class Pull:
                 plan = {**plan, "after": None, "count": 0}
                 continue
             mentions, skipped, older = self._take(items, sweep, plan, seen)
+            self._room.take(len(mentions))
             if after is None or (older and older >= min(_SETTLED, len(items))):
                 ends = _SEARCH_ENDS if sweep.params else _LISTING_ENDS
                 self._finish(state, plan, is_cut=after is None and not older and plan["count"] >= ends)
@@ -190,6 +192,9 @@ class Pull:
 
     def _params(self, sweep: Sweep, plan: Mapping[str, Any]) -> dict[str, str | int]:
         params: dict[str, str | int] = {**sweep.params, "limit": AT_ONCE}
+        if sweep.params and plan["until"] is None:
+            # Of what a search gives nearly everything is wanted; elsewhere small pages would only be many.
+            params["limit"] = self._room.page_size(AT_ONCE, least=_SETTLED)
         if sweep.params:
             params["t"] = time_filter(self._now, plan["floor"])
         if plan["after"]:

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from connectors.base import PerThread, is_loopback
+from connectors.base import PerThread, is_loopback, no_answer
 from listener.errors import AuthError, QuotaExhausted, RetryLater
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from connectors.base import Meter
     from listener.clock import Clock
 
+HOST = "https://youtube.googleapis.com"
+"""Where Google's client asks, unless it is told another place."""
 IDS_AT_ONCE = 50
 """A look-up takes no more of them."""
 PACIFIC = ZoneInfo("America/Los_Angeles")
@@ -173,8 +175,10 @@ class YoutubeApi:
         except (OSError, HttpLib2Error, HTTPException) as error:
             # Nobody knows what state the connection is in after a failure.
             self._lines.drop()
-            said = " ".join(str(error).split())[:_LONGEST_MESSAGE] or "no word"
-            raise RetryLater(f"YouTube cannot be reached: {type(error).__name__}, {said}") from error
+            configured = self._base_url is not None
+            raise RetryLater(
+                no_answer("YouTube", "youtube", self._base_url or HOST, error, configured=configured)
+            ) from error
         except (Error, ValueError, RecursionError) as error:
             # ValueError: bytes that are no text, and JSON that the standard library alone refuses.
             raise RetryLater(f"YouTube's answer cannot be read: {type(error).__name__}") from error

@@ -63,7 +63,8 @@ def _listen(session: Session, account: str) -> Iterator[Page]:
     """Read the newest threads of a channel, and follow the videos they are about."""
     pull, videos = session.pull, session.state.videos
     try:
-        for page in _pages(session, "commentThreads", {**THREADS, "allThreadsRelatedToChannelId": account}):
+        asked = {**THREADS, "maxResults": session.threads_at_once(), "allThreadsRelatedToChannelId": account}
+        for page in _pages(session, "commentThreads", asked):
             threads = [read_thread(item) for item in page.items]
             mentions = session.read(payload for thread in threads for payload in thread.payloads)
             past = bool(mentions) and all(mention.published_at < at(pull.after or 0) for mention in mentions)

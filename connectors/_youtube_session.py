@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from connectors._youtube_api import ItemGone, ListPage, TokenRefused, YoutubeApi
 from connectors._youtube_items import Thread, normalise, read_reply, shown_id
-from connectors.base import Meter, Page, read_each
+from connectors.base import Meter, Page, Room, read_each
 from listener.errors import RetryLater, SkipItem
 
 if TYPE_CHECKING:
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from listener.clock import Clock
     from listener.mention import Mention
 
-THREADS = {"order": "time", "textFormat": "plainText", "part": "snippet,replies", "maxResults": 100}
+THREADS = {"order": "time", "textFormat": "plainText", "part": "snippet,replies"}
 """How comment threads are asked for, newest first."""
+_THREADS_AT_ONCE = 100
+_BROUGHT = 6
+"""A thread brings its comment and up to five replies."""
 _COMMENTS = {"textFormat": "plainText", "part": "snippet", "maxResults": 100}
 _STALE_PAGES = 5
 
@@ -64,12 +67,17 @@ class Session:
     orders: Orders
     track: Track
     pull: Pull
+    room: Room
     skipped: list[SkipItem] = field(default_factory=list)
 
     @property
     def state(self) -> State:
         """The stream's state, or that of a window read aside."""
         return self.track.state
+
+    def threads_at_once(self) -> int:
+        """Return how many comment threads to ask for, so that what they bring is still wanted."""
+        return max(1, self.room.page_size(_THREADS_AT_ONCE * _BROUGHT) // _BROUGHT)
 
     def now(self) -> int:
         """Return the present second."""
@@ -95,7 +103,9 @@ class Session:
     def page(self, mentions: Iterable[Mention] = (), *, covered: tuple[datetime, datetime] | None = None) -> Page:
         """Return a page with the state as it is now."""
         skipped, self.skipped = tuple(self.skipped), []
-        return Page(mentions=tuple(mentions), cursor=self.track.cursor(), covered=covered, skipped=skipped)
+        given = tuple(mentions)
+        self.room.take(len(given))
+        return Page(mentions=given, cursor=self.track.cursor(), covered=covered, skipped=skipped)
 
     def replies(self, thread: Thread) -> list[Mention]:
         """Return every reply of a thread, by as many requests as it takes; none where its comment is gone."""

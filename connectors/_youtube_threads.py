@@ -45,6 +45,7 @@ class ThreadReader:
                     "commentThreads",
                     self._session.meter,
                     **THREADS,
+                    maxResults=self._session.threads_at_once(),
                     videoId=self._reading.video_id,
                     pageToken=self._reading.token,
                 )

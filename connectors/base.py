@@ -27,18 +27,19 @@ from __future__ import annotations
 import hashlib
 import html
 import json
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 
-from listener.errors import QuotaExhausted, SkipItem
+from listener.errors import ConfigError, QuotaExhausted, SkipItem
 from listener.settings import Section
 from listener.usage import Usage
 
@@ -50,12 +51,27 @@ Cursor: TypeAlias = Mapping[str, Any]
 """JSON that a connector hands out and gets back; nobody else reads it. A fresh stream has ``{}``."""
 
 
+_ADDRESS = r"^https?://"
+
+
+def _is_address(value: str) -> str:
+    try:
+        host = urlsplit(value).hostname
+    except ValueError:
+        host = None
+    if not host or not re.match(_ADDRESS, value):
+        raise ValueError("write an address that begins with http:// or https://")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_is_address), Field(json_schema_extra={"pattern": _ADDRESS})]
+"""Where an HTTP service is."""
+
+
 class ConnectorSettings(Section):
     """The keys that ``[connectors.<channel>]`` has for every channel; a connector adds its own."""
 
-    base_url: str | None = Field(
-        default=None, pattern=r"^https?://", description="Where the API is, for stand-ins and proxies."
-    )
+    base_url: Address | None = Field(default=None, description="Where the API is, for stand-ins and proxies.")
     timeout_seconds: float = Field(default=20.0, gt=0, le=120, description="For each request.")
     daily_requests: int | None = Field(
         default=None, ge=1, description="Stop for the day after this many requests."
@@ -96,11 +112,31 @@ class StreamSpec:
 class Window:
     """Which time a run wants: from ``since`` (None: as far back as the cursor or platform has it) to ``until``.
 
-    ``until`` is None for "up to now". Moments are UTC.
+    ``until`` is None for "up to now". Moments are UTC. ``limit`` is how many mentions the run wants at the most
+    (None: all there are): a hint, and whoever runs the pull stops it there. Of a page that goes beyond it the
+    cursor cannot be kept, so that a connector asks for no larger page than what is still wanted, as far as its
+    platform lets it (see :class:`Room`).
     """
 
     since: datetime | None = None
     until: datetime | None = None
+    limit: int | None = None
+
+
+class Room:
+    """How many mentions a pull's ``Window.limit`` still wants."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._left = limit
+
+    def take(self, count: int) -> None:
+        """Note that so many mentions have been given."""
+        if self._left is not None:
+            self._left -= count
+
+    def page_size(self, most: int, *, least: int = 1) -> int:
+        """Return how many to ask for, where the platform takes from ``least`` to ``most``."""
+        return most if self._left is None else max(least, min(most, self._left))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +161,20 @@ class Limits:
 
 
 _KNOWN_AFTERWARDS = ("posts_read", "cost_microusd")
+_NAMED = {
+    "requests": ("request", "requests"),
+    "quota_units": ("quota unit", "quota units"),
+    "searches": ("search", "searches"),
+    "posts_read": ("post", "posts"),
+}
+
+
+def _amount(name: str, number: int) -> str:
+    """Write a number of the field ``name`` of :class:`Limits` as people do: ``"$0.30"``, ``"100 searches"``."""
+    if name == "cost_microusd":
+        usd = f"{number / 1_000_000:,.6f}"
+        return f"${usd[:-4]}{usd[-4:].rstrip('0')}"
+    return f"{number:,} {_NAMED[name][number != 1]}"
 
 
 class Meter:
@@ -156,11 +206,31 @@ class Meter:
             total = getattr(after, limit.name)
             full = total >= allowed if limit.name in _KNOWN_AFTERWARDS else total > allowed
             if full:
-                raise QuotaExhausted(
-                    f"the day's budget of {allowed:,} {limit.name} is used up; the rest is read after the reset",
-                    at=self._resets_at,
-                )
+                raise self._exhausted(limit.name, "is used up")
         self.usage = self.usage + planned
+
+    def afford(self, *, least: int, most: int, **price: int) -> int:
+        """Return how many posts, ``most`` at the most, the budget holds at ``price`` each.
+
+        ``price`` names fields of :class:`Usage`. Raises ``QuotaExhausted`` where it does not hold ``least``.
+        """
+        spent = self._spent + self.usage
+        for name, each in price.items():
+            allowed = getattr(self._limits, name)
+            if allowed is None:
+                continue
+            left = allowed - getattr(spent, name)
+            if left < least * each:
+                too_little = f"does not hold the {least} posts more that can be asked for"
+                raise self._exhausted(name, "is used up" if left <= 0 else too_little)
+            most = min(most, left // each)
+        return most
+
+    def _exhausted(self, name: str, what: str) -> QuotaExhausted:
+        budget = _amount(name, getattr(self._limits, name))
+        return QuotaExhausted(
+            f"the day's budget of {budget} {what}; the rest is read after the reset", at=self._resets_at
+        )
 
     def add(self, **amounts: int) -> None:
         """Count what a response turned out to cost (fields of :class:`Usage`)."""
@@ -189,6 +259,14 @@ class Connector(Protocol):
         """Return the day's limits, and when the platform's day that holds ``now`` began and ends (UTC)."""
         ...
 
+    @classmethod
+    def check_stream(cls, stream: StreamSpec) -> None:
+        """Raise ``ConfigError`` where the platform could never give what ``stream`` asks for.
+
+        It is asked when the configuration is read. The message begins with the stream's key at fault.
+        """
+        ...
+
     def pull(self, stream: StreamSpec, cursor: Cursor, window: Window, meter: Meter) -> Iterator[Page]:
         """Yield what is new since ``cursor`` (see the module's contract)."""
         ...
@@ -207,6 +285,24 @@ class Connector(Protocol):
     def close(self) -> None:
         """Let go of connections."""
         ...
+
+
+def require_query(stream: StreamSpec) -> None:
+    """Raise ``ConfigError`` where a stream of a kind that needs a query has none."""
+    if not stream.query.strip():
+        raise ConfigError(f"query = {stream.query!r}: a stream of kind {stream.kind!r} needs words to search for")
+
+
+def no_answer(platform: str, channel: str, url: str, error: Exception, *, configured: bool) -> str:
+    """Return what is said where the host of ``url`` cannot be reached, or breaks off.
+
+    ``configured`` tells that the host is the one that ``connectors.<channel>.base_url`` names.
+    """
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    fix = f"check connectors.{channel}.base_url; " if configured else ""
+    return (
+        f"{platform} does not answer as it should at {host} ({type(error).__name__}): {fix}the rest is read later"
+    )
 
 
 _REPLACED = dict.fromkeys((*range(9), 11, 12, *range(14, 32), *range(127, 160))) | dict.fromkeys(

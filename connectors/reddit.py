@@ -32,6 +32,7 @@ from connectors.base import (
     StreamSpec,
     Window,
     batches,
+    require_query,
     utc_day,
 )
 from listener.errors import RetryLater
@@ -109,6 +110,11 @@ class RedditConnector:
     def budget(cls, settings: ConnectorSettings, now: datetime) -> tuple[Limits, datetime, datetime]:
         """Return the requests of a day, which begins at midnight UTC."""
         return Limits(requests=settings.daily_requests), *utc_day(now)
+
+    @classmethod
+    def check_stream(cls, stream: StreamSpec) -> None:
+        """Refuse a search without a query."""
+        require_query(stream)
 
     def pull(self, stream: StreamSpec, cursor: Cursor, window: Window, meter: Meter) -> Iterator[Page]:
         """Yield what is new (see :mod:`connectors._reddit_pull`).

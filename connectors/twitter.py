@@ -31,7 +31,7 @@ from connectors._x_posts import (
     versions,
 )
 from connectors._x_sweep import INDEXED_AFTER, Position, Sweep
-from connectors._x_transport import Refused, open_client
+from connectors._x_transport import HOST, Refused, open_client
 from connectors.base import (
     ConnectorSettings,
     Cursor,
@@ -39,11 +39,13 @@ from connectors.base import (
     Meter,
     Page,
     PerThread,
+    Room,
     StreamOptions,
     StreamSpec,
     Window,
-    batches,
+    no_answer,
     read_each,
+    require_query,
     utc_day,
 )
 from listener.errors import ConfigError, RetryLater, SkipItem
@@ -75,6 +77,8 @@ LOOKBACK = timedelta(days=7)
 EDGE = timedelta(minutes=1)
 """Stay this far inside X's seven days: its clock is not ours, and it counts in minutes."""
 AT_ONCE = 100
+AT_LEAST = 10
+"""X gives no smaller pages."""
 QUERY_LENGTH = 512
 MENTIONS_GIVEN = 800
 """X shows no more than the newest 800 mentions of an account."""
@@ -90,10 +94,11 @@ class TwitterSettings(ConnectorSettings):
     daily_budget_usd: float | None = Field(
         default=None,
         gt=0,
-        description="Stop for the day (UTC) once posts for this much have been read, to within one page of 100.",
+        description="Read no more posts in a day (UTC) than this pays for. X gives ten posts at the least, so "
+        "that the last $0.05 may stay unspent.",
     )
     daily_posts: int | None = Field(
-        default=None, ge=1, description="Stop for the day (UTC) once this many posts have been read."
+        default=None, ge=1, description="Read no more posts than this in a day (UTC); X gives ten at the least."
     )
 
 
@@ -155,17 +160,35 @@ class TwitterConnector:
         )
         return limits, *utc_day(now)
 
+    @classmethod
+    def check_stream(cls, stream: StreamSpec) -> None:
+        """Refuse a search without a query or with one too long for X, and mentions of nobody knows whom."""
+        if stream.kind == "mentions":
+            _account(stream)
+            return
+        require_query(stream)
+        if len(stream.query.strip()) > QUERY_LENGTH:
+            raise ConfigError(
+                f"query has {len(stream.query.strip())} characters: X takes {QUERY_LENGTH} at the most, "
+                "so make two streams of it"
+            )
+
     def pull(self, stream: StreamSpec, cursor: Cursor, window: Window, meter: Meter) -> Iterator[Page]:
         """Finish the sweep that was cut off, where there is one, then make a new one."""
         source = _source(stream)
         position = Position.read(cursor)
+        room = Room(window.limit)
         if position.sweep is not None:
-            position = yield from self._sweep(source, position, self._resumed(source, position.sweep), meter)
-        yield from self._sweep(source, position, self._begun(source, position, window), meter)
+            resumed = self._resumed(source, position.sweep)
+            position = yield from self._sweep(source, position, resumed, meter, room)
+        yield from self._sweep(source, position, self._begun(source, position, window), meter, room)
 
     def recheck(self, external_ids: Iterable[str], meter: Meter) -> Iterator[Page]:
         """Look posts up in batches of 100; X names those that are gone."""
-        for batch in batches(external_ids, AT_ONCE):
+        waiting = list(external_ids)
+        while waiting:
+            at_once = meter.afford(least=1, most=AT_ONCE, posts_read=1, cost_microusd=POST_MICROUSD)
+            batch, waiting = waiting[:at_once], waiting[at_once:]
             known = [identity for identity in batch if is_id(identity)]
             skipped = [
                 SkipItem(f"{identity!r} is no id of X", external_id=identity)
@@ -212,18 +235,19 @@ class TwitterConnector:
         return sweep
 
     def _sweep(
-        self, source: _Source, position: Position, sweep: Sweep, meter: Meter
+        self, source: _Source, position: Position, sweep: Sweep, meter: Meter, room: Room
     ) -> Generator[Page, None, Position]:
         """Yield the sweep's pages; return the position after the last one."""
         tokens: set[str | None] = set()
         barren = 0
         while not self._out_of_reach(source, sweep):
             tokens.add(sweep.token)
-            sweep, answer = self._ask(source, sweep, meter)
+            sweep, answer = self._ask(source, sweep, meter, room)
             items, token = self._page_of(answer, source)
             meter.add(posts_read=len(items), cost_microusd=len(items) * source.microusd)
             mentions, skipped = read_each(normalise, items)
             wanted = tuple(each for each in mentions if sweep.until is None or each.published_at < sweep.until)
+            room.take(len(wanted))
             before, sweep = sweep, sweep.after(ids(items), token)
             if token is None:
                 done = position.finished(sweep)
@@ -262,14 +286,16 @@ class TwitterConnector:
             begin = max(begin, moment_of(sweep.oldest))
         return (begin, sweep.reads_to) if begin < sweep.reads_to else None
 
-    def _ask(self, source: _Source, sweep: Sweep, meter: Meter) -> tuple[Sweep, Mapping[str, Any]]:
+    def _ask(self, source: _Source, sweep: Sweep, meter: Meter, room: Room) -> tuple[Sweep, Mapping[str, Any]]:
         """Ask for the sweep's next page; what X refuses of the token or the watermark is asked in another way."""
+        affordable = meter.afford(least=AT_LEAST, most=AT_ONCE, posts_read=1, cost_microusd=source.microusd)
+        page_size = room.page_size(affordable, least=AT_LEAST)
         while True:
             asked = {"since_id": sweep.low, "until_id": sweep.high, source.token_name: sweep.token, **source.extra}
             ask = partial(
                 getattr(self._client(), source.method),
                 source.subject,
-                max_results=AT_ONCE,
+                max_results=page_size,
                 tweet_fields=FIELDS,
                 **asked,
             )
@@ -328,8 +354,9 @@ class TwitterConnector:
             answer = ask()
         except (requests.RequestException, ValueError, RecursionError) as error:
             # ValueError: JSON that the standard library refuses beyond JSONDecodeError (a number of 5,000 digits).
+            configured = self._settings.base_url
             raise RetryLater(
-                f"X does not answer as it should ({type(error).__name__}): trying again later"
+                no_answer("X", CHANNEL, configured or HOST, error, configured=configured is not None)
             ) from error
         finally:
             if transport.exhausted_until is not None:
@@ -355,14 +382,8 @@ def _source(stream: StreamSpec) -> _Source:
     if stream.kind == "mentions":
         account = _account(stream)
         return _Source("mentions", "get_users_mentions", account, "pagination_token", OWN_MENTION_MICROUSD, {})
-    query = stream.query.strip()
-    if not 1 <= len(query) <= QUERY_LENGTH:
-        raise ConfigError(
-            f"the twitter stream of {stream.organization} has a query of {len(query)} characters: "
-            f"X takes 1 to {QUERY_LENGTH}"
-        )
     order = {"sort_order": "recency"}
-    return _Source("search", "search_recent_tweets", query, "next_token", POST_MICROUSD, order)
+    return _Source("search", "search_recent_tweets", stream.query.strip(), "next_token", POST_MICROUSD, order)
 
 
 def _account(stream: StreamSpec) -> str:
@@ -372,7 +393,7 @@ def _account(stream: StreamSpec) -> str:
         account = own[0]
     if not is_id(account):
         raise ConfigError(
-            f'the twitter mentions stream of {stream.organization} needs account = "…", a numeric user id: '
-            f"own_accounts.twitter names {len(own)} of them"
+            f'account is missing: write account = "…", the numeric user id whose mentions are read '
+            f"(own_accounts.twitter names {len(own)} of them)"
         )
     return str(account)

@@ -27,11 +27,13 @@ from connectors.base import (
     Limits,
     Meter,
     Page,
+    Room,
     StreamOptions,
     StreamSpec,
     Window,
     batches,
     read_each,
+    require_query,
 )
 from listener.errors import ConfigError, QuotaExhausted
 from listener.settings import Duration
@@ -53,7 +55,10 @@ class YoutubeSettings(ConnectorSettings):
         default=10_000, ge=1, description="Stop for the Pacific day after this many units (one a request)."
     )
     daily_searches: int = Field(
-        default=100, ge=1, description="Stop searching for the Pacific day after this many searches."
+        default=100,
+        ge=1,
+        description="Stop searching for the Pacific day after this many searches. A stream that wants one more "
+        "follows its known videos once and then rests until the day ends: space the searches by search_every.",
     )
     derived_metrics: bool = Field(
         default=False,
@@ -78,7 +83,8 @@ class YoutubeOptions(StreamOptions):
     search_every: Duration = Field(
         default=timedelta(0),
         description="Search for new videos at most this often; pulls in between only follow the known ones. Set "
-        "it where a stream is pulled every few minutes: a day has 100 searches for all streams together.",
+        "it where a stream is pulled every few minutes: a day has 100 searches for all streams together, and "
+        "once they are used up a stream that wants to search rests until the day ends, known videos included.",
     )
     reread_every: Duration = Field(
         default=timedelta(days=1),
@@ -122,18 +128,24 @@ class YoutubeConnector:
         )
         return limits, *quota_day(now)
 
-    def pull(self, stream: StreamSpec, cursor: Cursor, window: Window, meter: Meter) -> Iterator[Page]:
-        """Yield new videos, the followed videos as they are now, and their new comments and replies.
+    @classmethod
+    def check_stream(cls, stream: StreamSpec) -> None:
+        """Refuse a search without a query, and a channel without its id."""
+        if stream.kind == "search":
+            require_query(stream)
+        elif not stream.options.get("account"):
+            raise ConfigError('account is missing: write account = "UC…", the id of the channel to read')
 
-        Raises ``ConfigError`` for a search without a query or a channel without ``account``.
-        """
+    def pull(self, stream: StreamSpec, cursor: Cursor, window: Window, meter: Meter) -> Iterator[Page]:
+        """Yield new videos, the followed videos as they are now, and their new comments and replies."""
         orders, track, now = _orders(stream), open_track(cursor, window), self._clock.now()
+        room = Room(window.limit)
         pull, goes_on = open_pull(track.state, window, now=now)
-        yield from _run(Session(self._api, self._clock, meter, orders, track, pull))
+        yield from _run(Session(self._api, self._clock, meter, orders, track, pull, room))
         if goes_on and pull.start < int(now.timestamp()) and window.until is None and not track.is_aside:
             # The stopped pull is done as far as its own day went: now for what came since.
             pull, _ = open_pull(track.state, Window(), now=now)
-            yield from _run(Session(self._api, self._clock, meter, orders, track, pull))
+            yield from _run(Session(self._api, self._clock, meter, orders, track, pull, room))
 
     def recheck(self, external_ids: Iterable[str], meter: Meter) -> Iterator[Page]:
         """Look videos and comments up again, 50 to a request; those that are gone become tombstones."""
@@ -171,10 +183,6 @@ class YoutubeConnector:
 
 def _orders(stream: StreamSpec) -> Orders:
     options = YoutubeOptions.model_validate(dict(stream.options))
-    if stream.kind == "channel" and not options.account:
-        raise ConfigError(f'the stream {stream} needs account = "UC…", the id of the channel to read')
-    if stream.kind == "search" and not stream.query.strip():
-        raise ConfigError(f"the stream {stream} needs a query to search for")
     return Orders(
         query=stream.query,
         account=options.account if stream.kind == "channel" else None,
@@ -215,7 +223,7 @@ def _follow(session: Session) -> Iterator[Page]:
             video_id = next(iter(pull.waiting))
             pull.reading = Reading(video_id, *pull.waiting.pop(video_id))
         elif pull.todo:
-            yield _look_up_counts(session, pull.todo[:IDS_AT_ONCE])
+            yield _look_up_counts(session, pull.todo[: session.room.page_size(IDS_AT_ONCE)])
         else:
             return
 

@@ -38,7 +38,7 @@ from jobs.reading import changed_days
 from listener.errors import ConfigError, LeaseHeld, ListenerError
 from listener.signals.topics import Taxonomy
 from listener.usage import Usage
-from storage.records import PageCounts
+from storage.records import PageCounts, text_fingerprint
 
 if TYPE_CHECKING:
     from listener.clock import Clock
@@ -113,7 +113,7 @@ def ingest(
         and (not organizations or stream.organization in organizations)
         and (only is None or stream == only)
     ]
-    order = _Order(Window(since, until), limit, stop or threading.Event(), on_page or _unheard, scheduled)
+    order = _Order(Window(since, until, limit), stop or threading.Event(), on_page or _unheard, scheduled)
     with Connections(settings, store, clock, platforms) as connections:
         puller = _Puller(settings, store, clock, connections, order)
         if dry_run:
@@ -135,7 +135,6 @@ class _Order:
     """What was asked of every stream."""
 
     window: Window
-    limit: int | None
     stop: threading.Event
     on_page: OnPage
     scheduled: bool
@@ -189,6 +188,7 @@ class _Puller:
         self.taxonomy = Taxonomy.load(settings.topics_file)
         self._analyzer: Analyzer = analyzer_for(settings, self.taxonomy)
         self._rehearsed: dict[str, Usage] = {}
+        self._foreseen: dict[str, dict[str, str]] = {}
         self.bug: Exception | None = None
 
     def run(self, stream: StreamSpec) -> RunReport:
@@ -249,7 +249,13 @@ class _Puller:
         state = self._store.find_stream(organization=stream.organization, channel=stream.channel, key=stream.key)
         progress = _Progress(state.cursor if state else {})
         failures = state.failures if state else 0
-        ending = self._attempt(stream, failures, lambda: self._read(stream, progress, forecast))
+        foreseen = self._foreseen.setdefault(stream.channel, {})
+
+        def remember(page: Page, records: Sequence[Record], known: Mapping[str, str]) -> PageCounts:
+            foreseen.update({each.mention.external_id: text_fingerprint(each.mention.text) for each in records})
+            return forecast(page, records, known)
+
+        ending = self._attempt(stream, failures, lambda: self._read(stream, progress, remember))
         self._rehearsed[stream.channel] = self._rehearsed.get(stream.channel, Usage()) + progress.meter.usage
         return progress.report(stream, ending)
 
@@ -267,7 +273,7 @@ class _Puller:
             page, is_last = cut(fetched, progress.cursor, self._room(progress))
             for item in page.skipped:
                 logger.warning("%s: skipped %s: %s", stream, item.external_id or "an item", item)
-            known = self._store.known(stream.channel, [mention.external_id for mention in page.mentions])
+            known = self._known(stream.channel, page)
             records = [hearing.record(mention, known) for mention in page.mentions]
             progress.keep(page, keep(page, records, known))
             self._order.on_page(stream, len(page.mentions))
@@ -277,8 +283,17 @@ class _Puller:
                 return "interrupted"
         return "done"
 
+    def _known(self, channel: str, page: Page) -> dict[str, str]:
+        """Return the fingerprints of what the store has of ``page``, or would have after what was rehearsed."""
+        identities = [mention.external_id for mention in page.mentions]
+        foreseen = self._foreseen.get(channel, {})
+        return self._store.known(channel, identities) | {
+            identity: foreseen[identity] for identity in identities if identity in foreseen
+        }
+
     def _room(self, progress: _Progress) -> int | None:
-        return None if self._order.limit is None else self._order.limit - progress.fetched
+        limit = self._order.window.limit
+        return None if limit is None else limit - progress.fetched
 
     def _hearing(self, stream: StreamSpec) -> Hearing:
         return Hearing(
@@ -307,6 +322,8 @@ def cut(page: Page, cursor: Cursor, room: int | None) -> tuple[Page, bool]:
 def forecast(page: Page, records: Sequence[Record], known: Mapping[str, str]) -> PageCounts:
     """Count what a page would be to the store, by its texts alone: only the store sees a changed metric."""
     del page
-    inserted = sum(record.mention.external_id not in known for record in records)
-    unchanged = sum(record.signals is None for record in records)
-    return PageCounts(inserted=inserted, updated=len(records) - inserted - unchanged, unchanged=unchanged)
+    distinct = {record.mention.external_id: record for record in records}
+    inserted = len(distinct.keys() - known.keys())
+    updated = sum(identity in known and record.signals is not None for identity, record in distinct.items())
+    # As in the store, copies of one mention on a page are unchanged.
+    return PageCounts(inserted=inserted, updated=updated, unchanged=len(records) - inserted - updated)

@@ -299,23 +299,27 @@ def _environment(path: Path, env_file: Path | None, environ: Mapping[str, str]) 
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def parse(model: type[Model], values: Mapping[str, Any], *, origin: str, prefix: str = "") -> Model:
+def parse(
+    model: type[Model], values: Mapping[str, Any], *, origin: str, prefix: str = "", beside: Iterable[str] = ()
+) -> Model:
     """Validate ``values`` as ``model``; raises ``ConfigError`` with one line for each thing wrong.
 
-    ``origin`` is the file and ``prefix`` the dotted path of the table that ``values`` stand in.
+    ``origin`` is the file and ``prefix`` the dotted path of the table that ``values`` stand in. ``beside``
+    names the table's keys that are not the model's: they may be what an unknown key was meant to be.
     """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        lines = [_explain(model, problem, prefix) for problem in error.errors(include_url=False)]
+        lines = [_explain(model, problem, prefix, beside) for problem in error.errors(include_url=False)]
         raise ConfigError("\n".join(f"{origin}: {line}" for line in lines)) from error
 
 
-def _explain(model: type[BaseModel], problem: Any, prefix: str) -> str:
+def _explain(model: type[BaseModel], problem: Any, prefix: str, beside: Iterable[str]) -> str:
     where = tuple(part for part in problem["loc"] if part != "[key]")
     key = prefix + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {key}{nearest(str(where[-1]), _keys(_model_at(model, where[:-1])))}"
+        known = [*_keys(_model_at(model, where[:-1])), *(beside if len(where) == 1 else ())]
+        return f"unknown key {key}{nearest(str(where[-1]), known)}"
     if problem["type"] == "missing":
         return f"{key} is missing"
     message = problem["msg"].removeprefix("Value error, ")

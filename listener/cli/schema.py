@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import connectors
+from connectors.base import Connector, StreamSpec
+from listener.errors import ConfigError
 from listener.settings import FileSchema, Settings
 
 
@@ -32,7 +34,11 @@ def document_schema() -> dict[str, Any]:
         conditions.append(
             {
                 "if": {"properties": {"channel": {"const": channel}}, "required": ["channel"]},
-                "then": {"properties": {**allowed, "kind": kind}, "additionalProperties": False},
+                "then": {
+                    "properties": {**allowed, "kind": kind},
+                    "additionalProperties": False,
+                    **_query_rule(connector),
+                },
             }
         )
     stream["allOf"] = conditions
@@ -40,3 +46,27 @@ def document_schema() -> dict[str, Any]:
     document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     document["title"] = "listener.toml"
     return document
+
+
+def _query_rule(connector: type[Connector]) -> dict[str, Any]:
+    """Return the rule that a stream of a kind which needs a query has one."""
+    kinds = [kind for kind in connector.kinds if not _takes(connector, kind, "") and _takes(connector, kind, "x")]
+    if not kinds:
+        return {}
+    # Left out, the kind is the first.
+    named = {} if connector.kinds[0] in kinds else {"required": ["kind"]}
+    return {
+        "if": {"properties": {"kind": {"enum": kinds}}, **named},
+        "then": {"properties": {"query": {"pattern": r"\S"}}, "required": ["query"]},
+    }
+
+
+def _takes(connector: type[Connector], kind: str, query: str) -> bool:
+    options = connector.options_model().model_dump(mode="json")
+    try:
+        connector.check_stream(
+            StreamSpec(organization="", channel=connector.channel, kind=kind, query=query, options=options)
+        )
+    except ConfigError:
+        return False
+    return True

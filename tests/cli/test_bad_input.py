@@ -360,6 +360,10 @@ class BrokenConnector:
     def budget(cls, settings, now):
         return Limits(), now, now + timedelta(days=1)
 
+    @classmethod
+    def check_stream(cls, stream):
+        pass
+
     def pull(self, stream, cursor, window, meter):
         meter.request()
         yield 1 // 0

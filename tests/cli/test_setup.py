@@ -186,6 +186,8 @@ WRONG = {
     "another channel's option": ('channel = "twitter"', 'channel = "twitter"\nsubreddits = ["all"]'),
     "accounts of an unknown channel": ("own_accounts = { twitter", "own_accounts = { twiter"),
     "a duration without a unit": ('"15m"', '"15"'),
+    "nothing to search for": ("query = '\"St. Elsewhere\" OR @StElsewhere'", 'query = " "'),
+    "no query at all": ("query = '\"St. Elsewhere\" OR @StElsewhere'", ""),
     "a stream without a channel": ('channel = "twitter"\n', ""),
     "a wrong type": ('name = "St. Elsewhere Hospital"', "name = 3"),
     "the file's own place": ("[store]", 'path = "x"\n[store]'),

@@ -20,10 +20,12 @@ from connectors.base import (
     Limits,
     Meter,
     PerThread,
+    Room,
     StreamSpec,
     batches,
     clean_text,
     is_loopback,
+    no_answer,
     read_count,
     utc_day,
 )
@@ -57,23 +59,82 @@ def test_what_a_request_costs_is_refused_before_it_overdraws(name: str) -> None:
     meter = Meter(Limits(**{name: 3}), resets_at=RESET)
     for _ in range(3):
         meter.request(**costs)
-    with pytest.raises(QuotaExhausted, match=f"budget of 3 {name} is used up") as caught:
+    with pytest.raises(QuotaExhausted, match=f"budget of 3 {name.replace('_', ' ')} is used up") as caught:
         meter.request(**costs)
     assert caught.value.at == RESET
     assert getattr(meter.usage, name) == 3
     assert meter.usage.requests == 3
 
 
-@pytest.mark.parametrize("name", ["posts_read", "cost_microusd"])
-def test_what_is_known_only_afterwards_stops_the_next_request(name: str) -> None:
+@pytest.mark.parametrize(("name", "said"), [("posts_read", "100 posts"), ("cost_microusd", r"\$0\.0001")])
+def test_what_is_known_only_afterwards_stops_the_next_request(name: str, said: str) -> None:
     meter = Meter(Limits(**{name: 100}), resets_at=RESET)
     meter.request()
     meter.add(**{name: 99})
     meter.request()
     meter.add(**{name: 99})
-    with pytest.raises(QuotaExhausted, match=f"budget of 100 {name}"):
+    with pytest.raises(QuotaExhausted, match=f"the day's budget of {said} is used up; the rest"):
         meter.request()
     assert meter.usage.requests == 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (Limits(cost_microusd=300_000), "$0.30"),
+        (Limits(cost_microusd=1_234_500_000), "$1,234.50"),
+        (Limits(cost_microusd=125_000), "$0.125"),
+        (Limits(posts_read=0), "0 posts"),
+        (Limits(searches=1), "1 search"),
+        (Limits(quota_units=10_000), "10,000 quota units"),
+        (Limits(requests=500), "500 requests"),
+    ],
+)
+def test_a_budget_is_named_as_people_do(limits: Limits, said: str) -> None:
+    spent = Usage(requests=500, quota_units=10_000, searches=1, cost_microusd=1_234_500_000)
+    with pytest.raises(QuotaExhausted) as caught:
+        Meter(limits, spent=spent).request(quota_units=1, searches=1)
+    assert str(caught.value) == f"the day's budget of {said} is used up; the rest is read after the reset"
+
+
+def test_a_meter_says_how_many_posts_the_budget_still_holds() -> None:
+    meter = Meter(Limits(cost_microusd=300_000, posts_read=90), spent=Usage(posts_read=20), resets_at=RESET)
+    assert meter.afford(least=10, most=100, cost_microusd=5_000) == 60
+    assert meter.afford(least=10, most=50, cost_microusd=5_000) == 50
+    assert meter.afford(least=10, most=100, cost_microusd=1_000, posts_read=1, searches=1) == 70
+    meter.add(cost_microusd=260_000)
+    with pytest.raises(QuotaExhausted, match=r"budget of \$0\.30 does not hold the 10 posts more") as caught:
+        meter.afford(least=10, most=100, cost_microusd=5_000)
+    assert caught.value.at == RESET
+    meter.add(cost_microusd=40_000)
+    with pytest.raises(QuotaExhausted, match=r"budget of \$0\.30 is used up"):
+        meter.afford(least=10, most=100, cost_microusd=5_000)
+
+
+def test_room_is_what_is_still_wanted_within_what_the_platform_takes() -> None:
+    room = Room(25)
+    assert (room.page_size(100), room.page_size(20), room.page_size(100, least=50)) == (25, 20, 50)
+    room.take(20)
+    assert (room.page_size(100), room.page_size(100, least=10)) == (5, 10)
+    endless = Room(None)
+    endless.take(1_000)
+    assert endless.page_size(100) == 100
+
+
+@pytest.mark.parametrize(
+    ("url", "configured", "said"),
+    [
+        ("https://api.example.org/x?key=s", False, "at api.example.org (OSError): the rest is read later"),
+        (
+            "http://me:secret@127.0.0.1:9/x",
+            True,
+            "at 127.0.0.1:9 (OSError): check connectors.toy.base_url; the rest is read later",
+        ),
+    ],
+)
+def test_a_host_that_does_not_answer_is_named(url: str, configured: bool, said: str) -> None:
+    words = no_answer("Toy", "toy", url, OSError("secret"), configured=configured)
+    assert words == f"Toy does not answer as it should {said}"
 
 
 def test_a_request_larger_than_what_is_left_is_refused_and_a_smaller_one_is_not() -> None:
@@ -277,7 +338,15 @@ BAD = {
     ),
     "an unknown option": (
         {"streams": [{**STREAM, "rooms": "x"}]},
-        "the configuration: unknown key the toy stream of a: rooms; did you mean 'room'?",
+        "the configuration: unknown key organizations[0].streams[0].rooms; did you mean 'room'?",
+    ),
+    "a key of every stream, misspelt": (
+        {"streams": [STREAM, {**STREAM, "evry": "15m"}]},
+        "the configuration: unknown key organizations[0].streams[1].evry; did you mean 'every'?",
+    ),
+    "nothing to search for": (
+        {"streams": [{**STREAM, "query": " "}]},
+        "the configuration: organizations[0].streams[0].query = ' ': a stream of kind 'search' needs words",
     ),
     "one stream twice": (
         {"streams": [{**STREAM, "every": "1h"}, {**STREAM, "room": "ward"}, {**STREAM, "room": ""}]},
@@ -285,7 +354,7 @@ BAD = {
     ),
     "an option of another type": (
         {"streams": [{**STREAM, "room": 5}]},
-        "the configuration: the toy stream of a: room = 5: input should be a valid string",
+        "the configuration: organizations[0].streams[0].room = 5: input should be a valid string",
     ),
     "an unknown key": (
         {"connectors": {"toy": {"base_uri": "http://x"}}},
@@ -293,7 +362,15 @@ BAD = {
     ),
     "an address without a scheme": (
         {"connectors": {"toy": {"base_url": "127.0.0.1"}}},
-        "the configuration: connectors.toy.base_url = '127.0.0.1': string should match pattern",
+        "the configuration: connectors.toy.base_url = '127.0.0.1': write an address that begins with http:// or",
+    ),
+    "an address without a host": (
+        {"connectors": {"toy": {"base_url": "http://"}}},
+        "the configuration: connectors.toy.base_url = 'http://': write an address that begins with http:// or",
+    ),
+    "an address that is none": (
+        {"connectors": {"toy": {"base_url": "http://[::1"}}},
+        "the configuration: connectors.toy.base_url = 'http://[::1': write an address that begins with http:// or",
     ),
     "no patience at all": (
         {"connectors": {"toy": {"timeout_seconds": 0}}},

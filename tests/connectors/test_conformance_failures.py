@@ -253,3 +253,13 @@ def test_a_budget_counts_in_the_cursor_as_json(bench: Bench) -> None:
     bench.posts(25)
     stopped = bench.read(meter=bench.meter(daily_requests=2))
     assert json.loads(json.dumps(stopped.cursor)) == stopped.cursor
+
+
+def test_a_platform_that_cannot_be_reached_is_named_with_what_to_check(bench: Bench) -> None:
+    connector = bench.connector()
+    host = bench.standin.base_url.removeprefix("http://")
+    bench.standin.stop()
+    error = bench.read(connector=connector).error
+    assert isinstance(error, RetryLater)
+    assert f" at {host} (" in str(error)
+    assert f"check connectors.{bench.channel}.base_url; the rest is read later" in str(error)

@@ -45,5 +45,7 @@ def test_it_is_configured_like_any_other(toy_path: None) -> None:
 
 
 def test_its_own_options_are_checked(toy_path: None) -> None:
-    with pytest.raises(ConfigError, match="unknown key the toy stream of st-elsewhere: rom; did you mean 'room'"):
+    with pytest.raises(
+        ConfigError, match=r"unknown key organizations\[0\]\.streams\[0\]\.rom; did you mean 'room'"
+    ):
         connectors.validate(settings_with({"channel": "toy", "rom": "ward"}))

@@ -167,13 +167,52 @@ def test_a_spent_budget_stops_between_pages_and_the_rest_comes_the_next_day(
     assert found(read) | found(pull(connect(), read[-1].cursor)) == found(pull(connect()))
 
 
-@pytest.mark.parametrize("query", ["", "   ", "x" * 513])
-def test_a_query_x_would_not_take_is_a_matter_of_the_configuration(
-    standin: TwitterStandin, connect: Connect, query: str
+@pytest.mark.parametrize(("budget", "asked"), [(0.30, [60]), (0.53, [100]), (1.0, [100, 100])])
+def test_a_page_is_no_larger_than_what_the_budget_pays_for(
+    standin: TwitterStandin, connect: Connect, budget: float, asked: list[int]
 ) -> None:
-    with pytest.raises(ConfigError, match="1 to 512"):
-        pull(connect(), stream=replace(SEARCH, query=query))
-    assert standin.requests == []
+    standin.page_size_cap = None
+    standin.publish(*posts(300, NOW - 6 * HOUR))
+    meter = Meter(TwitterConnector.budget(TwitterSettings(daily_budget_usd=budget), NOW)[0])
+    read, error = pull_until_error(connect(), meter=meter)
+    assert isinstance(error, QuotaExhausted)
+    assert [int(request.query["max_results"]) for request in standin.requests] == asked
+    assert len(found(read)) == sum(asked)
+    assert meter.usage.cost_microusd <= budget * 1_000_000
+
+
+def test_a_look_up_takes_no_more_posts_than_the_budget_holds(standin: TwitterStandin, connect: Connect) -> None:
+    made = posts(30, NOW - HOUR)
+    standin.publish(*made)
+    meter = Meter(Limits(posts_read=25))
+    looking = connect().recheck([post.external_id for post in made], meter)
+    assert len(next(looking).mentions) == 25
+    with pytest.raises(QuotaExhausted, match="25 posts is used up"):
+        next(looking)
+
+
+@pytest.mark.parametrize("limit", [10, 25, 50])
+def test_a_limited_pull_that_is_repeated_moves_on(standin: TwitterStandin, connect: Connect, limit: int) -> None:
+    standin.page_size_cap = None
+    made = posts(100, NOW - 3 * HOUR)
+    standin.publish(*made)
+    cursor: Mapping[str, Any] = {}
+    read: list[Page] = []
+    for _ in range(100 // limit):
+        read += pull(connect(), cursor, Window(limit=limit), pages=1)
+        assert len(read[-1].mentions) == limit
+        cursor = read[-1].cursor
+    assert found(read).keys() == ids(made)
+    assert len(standin.requests) == 100 // limit
+
+
+@pytest.mark.parametrize(
+    ("query", "said"), [("", "needs words"), ("   ", "needs words"), ("x" * 513, "query has 513 characters")]
+)
+def test_a_query_x_would_not_take_is_a_matter_of_the_configuration(query: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        TwitterConnector.check_stream(replace(SEARCH, query=query))
+    TwitterConnector.check_stream(replace(SEARCH, query="x" * 512))
 
 
 def test_a_query_that_x_refuses_is_quoted_from_x(standin: TwitterStandin, connect: Connect) -> None:
@@ -192,9 +231,10 @@ def test_mentions_of_the_own_account(standin: TwitterStandin, connect: Connect) 
 
 
 @pytest.mark.parametrize("own", [(), ("@StElsewhere",), ("1234", "5678")])
-def test_mentions_need_to_know_whose(connect: Connect, own: tuple[str, ...]) -> None:
-    with pytest.raises(ConfigError, match="needs account"):
-        pull(connect(), stream=replace(MENTIONS, own_accounts=own))
+def test_mentions_need_to_know_whose(own: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match="account is missing"):
+        TwitterConnector.check_stream(replace(MENTIONS, own_accounts=own))
+    TwitterConnector.check_stream(MENTIONS)
 
 
 def test_an_account_x_does_not_know_is_a_matter_of_the_configuration(connect: Connect) -> None:

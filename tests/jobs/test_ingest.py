@@ -298,6 +298,21 @@ def test_a_dry_run_counts_and_leaves_no_trace(pull, feed, fake, store, clock, me
     assert scalar(store, "SELECT count(*) FROM mentions") == 25
 
 
+def test_a_dry_run_counts_what_comes_again_once(pull, feed, store, clock, mentions):
+    edited = replace(mentions[3], text="Now I like it", edited_at=clock.now())
+    feed.mentions = [*mentions[:10], mentions[0], mentions[0], edited]
+    (foreseen,) = pull(dry_run=True)
+    assert (foreseen.counts.inserted, foreseen.counts.updated, foreseen.counts.unchanged) == (10, 1, 2)
+    assert pull()[0].counts == foreseen.counts
+
+
+def test_a_pull_is_told_the_limit(pull, feed, mentions):
+    feed.mentions = mentions
+    pull(limit=13)
+    pull()
+    assert [window.limit for window in feed.windows] == [13, None]
+
+
 def test_a_dry_run_stops_at_limits_signals_and_budgets(feed, fake, store, clock, mentions):
     feed.mentions = mentions
     streams = [{"channel": "birdsong", "query": query} for query in ("a", "b")]

@@ -135,7 +135,27 @@ def test_a_link_is_its_title(link: dict[str, Any]) -> None:
     data = {"name": "t3_b", "title": "A new wing", "created_utc": 1793030400, "permalink": "//evil.example"} | link
     mention = normalise({"kind": "t3", "data": data})
     assert (mention.text, mention.author, mention.kind) == ("A new wing", None, Kind.POST)
-    assert mention.permalink == "https://www.reddit.com//evil.example"
+    assert mention.permalink is None
+
+
+def test_no_word_of_a_title_is_in_a_permalink() -> None:
+    head = {
+        "name": "t3_b",
+        "title": "Dr. Ann Other rings 905 555 0100",
+        "created_utc": 1793030400,
+        "subreddit": "hamilton",
+        "permalink": "/r/hamilton/comments/b/dr_ann_other_rings_905_555_0100/",
+    }
+    submission = normalise({"kind": "t3", "data": head})
+    comment = normalise({"data": PLAIN | {"subreddit": "u_river-bank", "permalink": f"{head['permalink']}a/"}})
+    assert submission.permalink == "https://www.reddit.com/r/hamilton/comments/b/"
+    assert comment.permalink == "https://www.reddit.com/r/u_river-bank/comments/b/_/a/"
+    assert not [word for word in ("ann", "other", "rings", "905", "0100") if word in str(submission.permalink)]
+
+
+@pytest.mark.parametrize("subreddit", [None, 5, "a/b", "//evil.example", "a\r\nb", "x" * 51])
+def test_a_subreddit_that_is_none_makes_no_permalink(subreddit: Any) -> None:
+    assert normalise({"data": PLAIN | {"subreddit": subreddit}}).permalink is None
 
 
 def test_saying_the_word_is_not_being_removed() -> None:

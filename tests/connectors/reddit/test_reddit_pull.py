@@ -174,3 +174,18 @@ def test_a_listing_begun_again_from_the_top_is_counted_from_the_top(site: Site) 
 
 def test_a_first_search_that_finds_nothing_covers_a_week(site: Site) -> None:
     assert site.pull().covered == [(NOW - 7 * DAY, NOW)]
+
+
+def test_a_limited_pull_that_is_repeated_moves_on(site: Site) -> None:
+    made = {f"p{number}" for number in range(30)}
+    for number in range(30):
+        site.head(f"p{number}", ago=MINUTE * number)
+    cursor: dict[str, Any] = {}
+    found: set[str] = set()
+    for _ in range(3):
+        reading = site.pull(cursor, Window(limit=10), at_most=1)
+        found |= reading.ids
+        assert len(reading.ids) == 10
+        cursor = reading.cursor
+    assert found == made
+    assert site.asked("/search") == 3

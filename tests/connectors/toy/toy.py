@@ -17,8 +17,10 @@ from connectors.base import (
     Window,
     batches,
     clean_text,
+    no_answer,
     read_count,
     read_each,
+    require_query,
     utc_day,
 )
 from listener.errors import AuthError, RetryLater, SkipItem
@@ -66,6 +68,11 @@ class ToyConnector:
     def budget(cls, settings: ConnectorSettings, now: datetime) -> tuple[Limits, datetime, datetime]:
         """Return the requests of a day, which begins at midnight UTC."""
         return Limits(requests=settings.daily_requests), *utc_day(now)
+
+    @classmethod
+    def check_stream(cls, stream: StreamSpec) -> None:
+        """Refuse a search without a query."""
+        require_query(stream)
 
     def pull(self, stream: StreamSpec, cursor: Cursor, window: Window, meter: Meter) -> Iterator[Page]:
         """Yield what is new: one pass from now (or ``window.until``) back to where the last pass began.
@@ -144,7 +151,10 @@ class ToyConnector:
             self._refuse(response)
             answer = response.json()
         except (requests.RequestException, ValueError, RecursionError) as error:
-            raise RetryLater(f"toy does not answer as it should: {type(error).__name__}") from error
+            configured = self._settings.base_url
+            raise RetryLater(
+                no_answer("toy", self.channel, configured or HOST, error, configured=configured is not None)
+            ) from error
         if not isinstance(answer, dict):
             raise RetryLater("toy sent something that is not an object: trying again later")
         return answer

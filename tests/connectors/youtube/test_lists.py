@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from connectors.base import Limits, Meter, Window
+from connectors.youtube import YoutubeConnector
 from listener.errors import ConfigError, RetryLater
 from listener.standins.server import Fault
 from listener.standins.youtube import YoutubeStandin
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 11, 10, 15, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 ACCOUNT = "UC" + "h" * 22
 THREADS = "/commentThreads$"
@@ -180,7 +182,28 @@ def test_a_channel_reads_back_no_further_than_it_must(desk: Desk) -> None:
 def test_a_stream_that_asks_for_nothing_is_a_mistake(desk: Desk, kind: str, query: str, said: str) -> None:
     stream = replace(desk.stream, kind=kind, query=query)
     with pytest.raises(ConfigError, match=said):
-        list(desk.connector.pull(stream, {}, Window(), Meter()))
+        YoutubeConnector.check_stream(stream)
+
+
+def test_a_stream_that_asks_for_something_is_none(desk: Desk) -> None:
+    YoutubeConnector.check_stream(desk.stream)
+    desk.listen_to_the_channel()
+    YoutubeConnector.check_stream(replace(desk.stream, query=""))
+
+
+def test_a_limited_pull_that_is_repeated_moves_on(desk: Desk) -> None:
+    videos = [desk.video(timedelta(hours=number + 1)) for number in range(30)]
+    comments = [desk.comment(video, MINUTE * number) for number, video in enumerate(videos)]
+    for _ in range(20):
+        given = 0
+        for page in desk.connector.pull(desk.stream, desk.cursor, Window(limit=7), Meter()):
+            given += len(page.mentions)
+            assert given <= 7
+            desk.cursor = page.cursor
+            desk.pages.append(page)
+            if given == 7:
+                break
+    assert desk.got.keys() == {post.external_id for post in (*videos, *comments)}
 
 
 def test_a_channel_that_does_not_exist_is_a_mistake(desk: Desk) -> None:
