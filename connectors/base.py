@@ -221,7 +221,7 @@ class Meter:
                 continue
             left = allowed - getattr(spent, name)
             if left < least * each:
-                too_little = f"does not hold the {least} posts more that can be asked for"
+                too_little = f"does not hold {_amount('posts_read', least)} more"
                 raise self._exhausted(name, "is used up" if left <= 0 else too_little)
             most = min(most, left // each)
         return most

@@ -103,7 +103,7 @@ def test_a_meter_says_how_many_posts_the_budget_still_holds() -> None:
     assert meter.afford(least=10, most=50, cost_microusd=5_000) == 50
     assert meter.afford(least=10, most=100, cost_microusd=1_000, posts_read=1, searches=1) == 70
     meter.add(cost_microusd=260_000)
-    with pytest.raises(QuotaExhausted, match=r"budget of \$0\.30 does not hold the 10 posts more") as caught:
+    with pytest.raises(QuotaExhausted, match=r"budget of \$0\.30 does not hold 10 posts more") as caught:
         meter.afford(least=10, most=100, cost_microusd=5_000)
     assert caught.value.at == RESET
     meter.add(cost_microusd=40_000)
