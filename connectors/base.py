@@ -247,6 +247,8 @@ class Connector(Protocol):
     """The values of a stream's ``kind``, the default first."""
     lookback: ClassVar[timedelta | None]
     """How far back the platform gives; None: no fixed limit."""
+    recheck_every: ClassVar[timedelta | None]
+    """How often what is stored is to be looked up again, where the platform's terms say; None: at a few ages."""
     settings_model: ClassVar[type[ConnectorSettings]]
     options_model: ClassVar[type[StreamOptions]]
 

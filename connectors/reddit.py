@@ -94,6 +94,8 @@ class RedditConnector:
     kinds: ClassVar[tuple[str, ...]] = ("search",)
     # A search goes back to Reddit's beginning; what ends it is the count of 1,000 items.
     lookback: ClassVar[timedelta | None] = None
+    # Reddit wants deletions followed within 48 hours as a routine; look-ups set out every six.
+    recheck_every: ClassVar[timedelta | None] = timedelta(hours=42)
     settings_model: ClassVar[type[ConnectorSettings]] = RedditSettings
     options_model: ClassVar[type[StreamOptions]] = RedditOptions
 

@@ -91,8 +91,8 @@ BARREN_PAGES = 10
 class TwitterSettings(ConnectorSettings):
     """``[connectors.twitter]``."""
 
-    daily_budget_usd: float | None = Field(
-        default=None,
+    daily_budget_usd: float = Field(
+        default=5.0,
         gt=0,
         description="Read no more posts in a day (UTC) than this pays for. X gives ten posts at the least, so "
         "that the last $0.05 may stay unspent.",
@@ -136,6 +136,7 @@ class TwitterConnector:
     secrets: ClassVar[tuple[str, ...]] = ("bearer_token",)
     kinds: ClassVar[tuple[str, ...]] = ("search", "mentions")
     lookback: ClassVar[timedelta | None] = LOOKBACK
+    recheck_every: ClassVar[timedelta | None] = None
     settings_model: ClassVar[type[ConnectorSettings]] = TwitterSettings
     options_model: ClassVar[type[StreamOptions]] = TwitterOptions
 
@@ -152,11 +153,10 @@ class TwitterConnector:
     @classmethod
     def budget(cls, settings: TwitterSettings, now: datetime) -> tuple[Limits, datetime, datetime]:
         """Return the limits of a UTC day: X charges a post once within it."""
-        usd = settings.daily_budget_usd
         limits = Limits(
             requests=settings.daily_requests,
             posts_read=settings.daily_posts,
-            cost_microusd=None if usd is None else round(usd * 1_000_000),
+            cost_microusd=round(settings.daily_budget_usd * 1_000_000),
         )
         return limits, *utc_day(now)
 

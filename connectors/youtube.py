@@ -103,6 +103,7 @@ class YoutubeConnector:
     secrets: ClassVar[tuple[str, ...]] = ("api_key",)
     kinds: ClassVar[tuple[str, ...]] = ("search", "channel")
     lookback: ClassVar[timedelta | None] = None
+    recheck_every: ClassVar[timedelta | None] = None
     settings_model: ClassVar[type[ConnectorSettings]] = YoutubeSettings
     options_model: ClassVar[type[StreamOptions]] = YoutubeOptions
 

@@ -61,6 +61,14 @@ def is_resting(paused_until: datetime | None, now: datetime) -> bool:
     return paused_until is not None and now < paused_until
 
 
-def is_due_again(published_at: datetime, checked_at: datetime, now: datetime) -> bool:
-    """Tell whether a mention has reached one of :data:`RECHECK_AGES` since it was last read or looked up."""
+def is_due_again(
+    published_at: datetime, checked_at: datetime, now: datetime, *, every: timedelta | None = None
+) -> bool:
+    """Tell whether a mention is to be looked up again.
+
+    That is, where the platform wants it ``every`` so often, so long after it was last read or looked up, else
+    once it has reached one of :data:`RECHECK_AGES` since then.
+    """
+    if every is not None:
+        return checked_at + every <= now
     return any(checked_at < published_at + age <= now for age in RECHECK_AGES)

@@ -2,9 +2,9 @@
 
 X demands that what it deleted or changed be deleted or changed, Reddit that deletions be followed within 48
 hours as a routine, YouTube that data not refreshed for 30 days be let go. Each look-up of a post on X is paid
-like its first reading: so a mention is looked up at a few ages (:data:`jobs.pacing.RECHECK_AGES`), within 48
-hours of the last time while it is young, and all look-ups of a day get a ration of its budget
-(:mod:`jobs.ration`).
+like its first reading: so where a platform does not say how often (``recheck_every`` of its connector), a
+mention is looked up at a few ages (:data:`jobs.pacing.RECHECK_AGES`), and all look-ups of a day get a ration of
+its budget (:mod:`jobs.ration`).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def refresh(
     store.declare(settings.organizations, taxonomy)
     with Connections(settings, store, clock, platforms) as connections:
         analyzer = analyzer_for(settings, taxonomy)
-        refresher = _Refresher(store, clock, connections, analyzer, stop or threading.Event())
+        refresher = _Refresher(store, clock, connections, platforms, analyzer, stop or threading.Event())
         reports = [refresher.run(stream, look_back, check_every) for stream in first_stream.values()]
     if refresher.bug is not None:
         raise refresher.bug
@@ -100,12 +100,14 @@ class _Refresher:
         store: MentionStore,
         clock: Clock,
         connections: Connections,
+        platforms: Platforms,
         analyzer: Analyzer,
         stop: threading.Event,
     ) -> None:
         self._store = store
         self._clock = clock
         self._connections = connections
+        self._platforms = platforms
         self._analyzer = analyzer
         self._stop = stop
         self.bug: Exception | None = None
@@ -115,12 +117,13 @@ class _Refresher:
         if self._stop.is_set():
             return RefreshReport(channel=stream.channel, outcome="interrupted")
         now = self._clock.now()
+        every = self._platforms.connector_class(stream.channel).recheck_every
         due = self._store.due_for_recheck(
             stream.channel,
             published_since=now - look_back,
             checked_before=now - check_every,
             limit=AT_MOST,
-            is_due=lambda published_at, checked_at: is_due_again(published_at, checked_at, now),
+            is_due=lambda published_at, checked_at: is_due_again(published_at, checked_at, now, every=every),
         )
         if not due:
             return RefreshReport(channel=stream.channel, outcome="done")

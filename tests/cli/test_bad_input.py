@@ -350,6 +350,7 @@ class BrokenConnector:
     secrets = ()
     kinds = ("search",)
     lookback = None
+    recheck_every = None
     settings_model = ConnectorSettings
     options_model = StreamOptions
 

@@ -139,7 +139,7 @@ def test_a_day_of_x_is_a_utc_day_and_holds_the_budget() -> None:
     limits, began, ends = TwitterConnector.budget(settings, NOW)
     assert limits == Limits(requests=90, posts_read=700, cost_microusd=5_000_000)
     assert (began, ends) == (datetime(2026, 11, 10, tzinfo=UTC), datetime(2026, 11, 11, tzinfo=UTC))
-    assert TwitterConnector.budget(TwitterSettings(), NOW)[0] == Limits()
+    assert TwitterConnector.budget(TwitterSettings(), NOW)[0] == Limits(cost_microusd=5_000_000)
 
 
 def test_posts_read_are_counted_at_their_price(standin: TwitterStandin, connect: Connect) -> None:

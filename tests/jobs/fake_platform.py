@@ -55,6 +55,7 @@ class FakeConnector:
     secrets = ()
     kinds = ("search",)
     lookback = timedelta(days=7)
+    recheck_every: timedelta | None = None
     settings_model = FakeSettings
     options_model = StreamOptions
 

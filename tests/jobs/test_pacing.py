@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from jobs.pacing import Verdict, backoff, is_resting, verdict_on
+from jobs.pacing import Verdict, backoff, is_due_again, is_resting, verdict_on
 from listener.errors import AuthError, ConfigError, QuotaExhausted, RetryLater
 
 NOW = datetime(2026, 11, 9, 12, tzinfo=UTC)
@@ -40,3 +40,27 @@ def test_what_an_error_means_for_the_stream(error, failures, expected):
 @pytest.mark.parametrize(("until", "resting"), [(None, False), (NOW, False), (LATER, True)])
 def test_a_stream_rests_until_its_moment_has_come(until, resting):
     assert is_resting(until, NOW) is resting
+
+
+@pytest.mark.parametrize(
+    ("published", "checked", "every", "due"),
+    [
+        (0.9, 0.9, None, False),
+        (1.1, 1.1, None, True),
+        (1.1, 0.05, None, False),
+        (3.9, 1.8, None, False),
+        (4.1, 1.8, None, True),
+        (29.9, 13.0, None, False),
+        (30.1, 13.0, None, True),
+        (300.0, 1.0, None, False),
+        (0.9, 0.9, 2, False),
+        (3.0, 2.1, 2, True),
+        (20.0, 1.9, 2, False),
+        (20.0, 2.0, 2, True),
+    ],
+)
+def test_a_mention_is_looked_up_at_a_few_ages_or_as_often_as_the_platform_wants(published, checked, every, due):
+    """The figures are days before now."""
+    published_at, checked_at = NOW - timedelta(days=published), NOW - timedelta(days=checked)
+    wanted = None if every is None else timedelta(days=every)
+    assert is_due_again(published_at, checked_at, NOW, every=wanted) is due

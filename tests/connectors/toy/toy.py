@@ -52,6 +52,7 @@ class ToyConnector:
     secrets: ClassVar[tuple[str, ...]] = ("token",)
     kinds: ClassVar[tuple[str, ...]] = ("search",)
     lookback: ClassVar[timedelta | None] = None
+    recheck_every: ClassVar[timedelta | None] = None
     settings_model: ClassVar[type[ConnectorSettings]] = ConnectorSettings
     options_model: ClassVar[type[StreamOptions]] = ToyOptions
 
