@@ -79,15 +79,17 @@ def roll_up(database: Database, *, chunk_days: int, progress: Callable[[int], No
 def mark_everything(database: Database) -> None:
     """Mark every day that has mentions or counts, of every organization, to be counted again."""
     links = mention_organizations
-    thursday = weekly_volume.c.week * 7
-    counted = select(daily_volume.c.day).where(
-        daily_volume.c.organization_id == weekly_volume.c.organization_id,
-        daily_volume.c.day.between(thursday - 3, thursday + 3),
+    # By a set difference: PostgreSQL compares each week with each day where a range of days joins them.
+    weeks_alone = (
+        select(weekly_volume.c.organization_id, weekly_volume.c.week)
+        .except_(select(daily_volume.c.organization_id, week_of(daily_volume.c.day)))
+        .subquery()
     )
+    thursday = weeks_alone.c.week * 7
     everything = union(
         select(links.c.organization_id, links.c.day),
         select(daily_volume.c.organization_id, daily_volume.c.day),
-        select(weekly_volume.c.organization_id, thursday).where(~counted.exists()),
+        select(weeks_alone.c.organization_id, thursday),
     )
     with database.write() as connection:
         connection.execute(insert(dirty_days).from_select(["organization_id", "day"], everything))

@@ -283,16 +283,16 @@ def _marks(target: Target, case: _Case) -> dict[str, Any]:
 
 
 def _write_metrics(connection: Connection, target: Target, cases: Iterable[_Case]) -> None:
+    counted = [case for case in cases if case.decision.metrics is not None]
     rows = [
         {
             "mention_id": case.id,
             "observed_at": target.now,
             **{name: getattr(case.decision.metrics, name) for name in _METRICS},
         }
-        for case in cases
-        if case.decision.metrics is not None
+        for case in counted
     ]
-    for some in batches([row["mention_id"] for row in rows]):
+    for some in batches([case.id for case in counted if case.decision.fate is not Fate.NEW]):
         connection.execute(delete(mention_metrics).where(mention_metrics.c.mention_id.in_(some)))
     insert_rows(connection, mention_metrics, rows)
 
