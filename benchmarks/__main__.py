@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME …] [--scale small|full|large]``: tables in Markdown, progress on standard error."""
+"""``python -m benchmarks [NAME …] [--scale small|full]``: tables in Markdown, progress on standard error."""
 
 from __future__ import annotations
 
@@ -20,12 +20,7 @@ def main() -> None:
     """Run the benchmarks that were asked for, all by default."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(_NAMES)} (default: all)")
-    parser.add_argument(
-        "--scale",
-        choices=("small", "full", "large"),
-        default="full",
-        help="small: a look in a minute; large: PostgreSQL at a million too",
-    )
+    parser.add_argument("--scale", choices=("small", "full"), default="full", help="small: a look in a minute")
     asked = parser.parse_args()
     if unknown := set(asked.names) - set(_NAMES):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}: there are {', '.join(_NAMES)}")

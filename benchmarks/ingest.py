@@ -49,8 +49,7 @@ class Size:
     rounds: int
 
 
-_FULL = Size(20_000, 1_800, 3)
-SIZES = {"small": Size(1_000, 150, 1), "full": _FULL, "large": _FULL}
+SIZES = {"small": Size(1_000, 150, 1), "full": Size(20_000, 1_800, 3)}
 
 Costs = defaultdict[tuple[str, str], list[Cost]]
 """What each way took, round by round, by database and way."""

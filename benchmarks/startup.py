@@ -11,7 +11,7 @@ from benchmarks.measure import Ended, listener, process, progress, show
 if TYPE_CHECKING:
     from benchmarks.databases import Databases
 
-TIMES = {"small": 3, "full": 15, "large": 15}
+TIMES = {"small": 3, "full": 15}
 
 
 def run(_databases: Databases, scale: str) -> None:
