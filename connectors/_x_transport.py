@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from connectors.base import clean_text, is_loopback, utc_day
@@ -23,7 +24,6 @@ HOST = "https://api.twitter.com"
 WINDOW = timedelta(minutes=15)
 """X counts requests by windows of this length."""
 _DAY = timedelta(days=1)
-_OK = 200
 
 
 class Refused(RetryLater):
@@ -61,7 +61,7 @@ class Transport:
             options["proxies"] = {}
         response = self._inner.send(request, **options)
         self.exhausted_until = _exhausted_until(response.headers, self._clock.now())
-        if response.status_code != _OK:
+        if response.status_code != HTTPStatus.OK:
             raise refusal(
                 response.status_code,
                 response.headers,
@@ -107,21 +107,21 @@ def refusal(status: int, headers: Mapping[str, str], body: str, *, now: datetime
     """
     problem = _problem(body)
     said = _said(problem)
-    if status == 401:  # noqa: PLR2004 - HTTP's own numbers read best as numbers
+    if status == HTTPStatus.UNAUTHORIZED:
         return AuthError(
             f"X refused the bearer token (401{said}): make a new one in the developer portal and set "
             "LISTENER_TWITTER_BEARER_TOKEN"
         )
-    if status == 403:  # noqa: PLR2004 - see above
+    if status == HTTPStatus.FORBIDDEN:
         return AuthError(f"X does not allow this to the app (403{said}): check its access in the developer portal")
-    if status == 402 or "usage-capped" in str(problem.get("type")):  # noqa: PLR2004 - see above
+    if status == HTTPStatus.PAYMENT_REQUIRED or "usage-capped" in str(problem.get("type")):
         return QuotaExhausted(
             f"X gives no more posts to this account for now ({status}{said})", at=utc_day(now)[1]
         )
-    if status == 429:  # noqa: PLR2004 - see above
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         at = _reset(headers, now) or now + WINDOW
         return RetryLater(f"X's rate limit is used up until {at:%H:%M:%S} UTC", at=at)
-    if status == 400:  # noqa: PLR2004 - see above
+    if status == HTTPStatus.BAD_REQUEST:
         return Refused(f"X takes the request for wrong (400{said})", parameters=_parameters(problem))
     return RetryLater(f"X answered with status {status}{said}: the rest is read later")
 
