@@ -69,11 +69,11 @@ docs: .venv/.docs
 
 # Exact versions with hashes, for every platform and Python at once; no registry's address is written down.
 lock:
-	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	  --upgrade pyproject.toml -o requirements.lock
-	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	  -c requirements.lock pyproject.toml --group dev -o requirements-dev.lock
-	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	  -c requirements.lock pyproject.toml --group docs -o requirements-docs.lock
 
 clean:

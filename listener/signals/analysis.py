@@ -15,15 +15,22 @@ from listener.signals.topics import Taxonomy, TopicHit, TopicMatcher
 class Signals:
     """What is heard in one mention.
 
-    ``language`` is an ISO 639 code in lower case, ``sentiment_score`` lies in [-1, 1]; None is "not known",
-    never "neutral" or "other".
+    ``language`` is an ISO 639 code in lower case; None is "not known", never "neutral" or "other".
+    ``purpose_score`` is the calibrated probability of ``purpose``, in [0, 1]; where it is too low to be believed
+    ``needs_review`` is set, and the mention stays out of the volumes until a person has looked.
+    ``sentiment_score`` lies in [-1, 1]; ``positive_part`` and ``negative_part`` are how strong the most positive and
+    the most negative sentence are, in [0, 1]: of "kind nurses, but nine hours of waiting" both are kept.
     """
 
     language: str | None
     topics: tuple[TopicHit, ...] = ()
     purpose: Purpose | None = None
+    purpose_score: float | None = None
+    needs_review: bool = False
     sentiment: Sentiment | None = None
     sentiment_score: float | None = None
+    positive_part: float | None = None
+    negative_part: float | None = None
 
 
 class Analyzer:
