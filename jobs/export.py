@@ -40,9 +40,13 @@ _PARQUET_TYPES = {
     "integer": (
         *("likes", "replies", "shares", "views", "mentions", "authors", "negative", "neutral", "positive"),
         *("unscored", "engagement", "mentions_previous_week", "change", "failures", "requests_today", "new"),
+        *("before", "after", "phrases", "phrases_fr", "support", "texts"),
     ),
-    "number": ("sentiment_score", "net_sentiment", "coverage", "usd_today"),
-    "truth": ("own", "provisional"),
+    "number": (
+        *("sentiment_score", "positive_part", "negative_part", "purpose_score", "net_sentiment"),
+        *("coverage", "usd_today", "precision", "recall", "f1", "share"),
+    ),
+    "truth": ("own", "provisional", "needs_review"),
     "words": ("topics",),
 }
 
@@ -191,4 +195,9 @@ def _parquet_schema(columns: Sequence[str]) -> pa.Schema:
         "words": pa.list_(pa.string()),
     }
     by_name = {name: types[kind] for kind, names in _PARQUET_TYPES.items() for name in names}
-    return pa.schema([(column, by_name.get(column, pa.string())) for column in columns])
+
+    def kind_of(column: str) -> pa.DataType:
+        # How many were taken for what: one column for each purpose or sentiment.
+        return pa.int64() if column.startswith("as_") else by_name.get(column, pa.string())
+
+    return pa.schema([(column, kind_of(column)) for column in columns])

@@ -2,7 +2,8 @@
 
 Every configured channel has a row for every topic, zeros included, so that weeks can be laid side by side; the
 totals stand under the channel ``all`` and the topic ``all``. A mention with several topics counts in each and
-once in ``all``. Only the weekly rollup is read.
+once in ``all``; what topics do not count stands in ``(other purposes)`` and ``(to review)``
+(:mod:`storage.counting`). Only the weekly rollup is read.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ from jobs.export import write_file
 from jobs.weeks_read import Reading, readings
 from listener.calendar import iso_week, local_day, week_end, week_of_day, week_span, week_start
 from listener.errors import ConfigError
-from listener.signals.topics import ALL, UNTAGGED, Taxonomy
+from listener.signals.topics import Taxonomy
 from storage import queries
+from storage.changes import breaks
+from storage.counting import PSEUDO_TOPICS
+from storage.schema import ALL, CARE, OTHER_PURPOSES, TO_REVIEW, UNTAGGED
 
 if TYPE_CHECKING:
     from jobs.connections import Platforms
     from listener.clock import Clock
     from listener.settings import OrganizationSettings, Settings
-    from storage.queries import WeeklyVolume
+    from storage.queries import SignalChange, WeeklyVolume
     from storage.store import MentionStore
 
 SETTLING = timedelta(hours=48)
@@ -42,7 +46,8 @@ class SummaryRow:
     ``mentions_previous_week`` and ``change`` (the difference) are None where the week before was not read, for
     ``all`` where a channel that was read in this week was not: nothing heard is not nothing said. ``coverage``
     is the share of the week that the channel's configured streams read, on average, from 0 to 1.
-    ``provisional``: late items can still change the week.
+    ``provisional``: late items can still change the week. ``rebase`` is None, or the version of taxonomy and
+    models that begins in this week: what stands before was heard by another, and a step may be the listener's.
     """
 
     organization: str
@@ -63,6 +68,7 @@ class SummaryRow:
     change: int | None
     coverage: float
     provisional: bool
+    rebase: str | None
 
 
 COLUMNS = tuple(field.name for field in fields(SummaryRow))
@@ -86,13 +92,15 @@ def weekly_summary(
     chosen = [settings.organization(slug) for slug in organizations] or settings.organizations
     topics = [topic.slug for topic in Taxonomy.load(settings.topics_file).topics]
     now = clock.now()
+    rebases = weeks_rebased(queries.signal_changes(store))
     rows: list[SummaryRow] = []
     for organization in chosen:
         final = last_whole_week(organization, now) if newest is None else newest
         weeks = range(final - last + 1, final + 1)
         reading = readings(settings, store, organization, [weeks[0] - 1, *weeks], platforms)
         volumes = queries.weekly_volume(store, organization=organization.slug, weeks=[weeks[0] - 1, *weeks])
-        book = _Book(organization, topics, reading, volumes, keeps_authors=settings.privacy.author_key != "none")
+        keeps_authors = settings.privacy.author_key != "none"
+        book = _Book(organization, topics, reading, volumes, rebases, keeps_authors=keeps_authors)
         for week in weeks:
             rows.extend(book.rows(week, now))
     return rows
@@ -101,6 +109,48 @@ def weekly_summary(
 def last_whole_week(organization: OrganizationSettings, now: datetime) -> int:
     """Return the number of the week that ended last where the organization is."""
     return week_of_day(local_day(now, organization.zone)) - 1
+
+
+def weeks_rebased(changes: Sequence[SignalChange]) -> dict[int, str]:
+    """Return the weeks in which a series breaks, each with the version (the last of them) that begins in it."""
+    return {
+        week_of_day(change.since_day): change.to_version
+        for change in breaks(changes)
+        if change.since_day is not None
+    }
+
+
+def in_order(topics: Sequence[str], heard: Iterable[str]) -> list[str]:
+    """Return the topics of a taxonomy with those that are ``heard`` beside it, as every table has them.
+
+    A topic that the taxonomy no longer has keeps its counts, and so its row.
+    """
+    former = set(heard) - {*PSEUDO_TOPICS, *topics}
+    return [ALL, CARE, *topics, *sorted(former), UNTAGGED, OTHER_PURPOSES, TO_REVIEW]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Of ``mentions`` in all, how many topics count, and how many they leave out for which reason."""
+
+    mentions: int
+    care: int
+    other_purposes: int
+    to_review: int
+
+    @property
+    def counted(self) -> int:
+        """How many the topics (and "(untagged)") count: experiences, questions, and what has no purpose."""
+        return self.mentions - self.other_purposes - self.to_review
+
+
+def share_counted(rows: Iterable[SummaryRow]) -> Share:
+    """Add up what the rows leave out, over their organizations and weeks."""
+    sums = dict.fromkeys((ALL, CARE, OTHER_PURPOSES, TO_REVIEW), 0)
+    for row in rows:
+        if row.channel == ALL and row.topic in sums:
+            sums[row.topic] += row.mentions
+    return Share(*sums.values())
 
 
 def net_sentiment(negative: int, neutral: int, positive: int) -> float | None:
@@ -118,20 +168,20 @@ class _Book:
         topics: Sequence[str],
         reading: Reading,
         volumes: Iterable[WeeklyVolume],
+        rebases: Mapping[int, str],
         *,
         keeps_authors: bool,
     ) -> None:
         self._organization = organization
         self._reading = reading
+        self._rebases = rebases
         self._keeps_authors = keeps_authors
         self._volumes: Mapping[tuple[int, str, str], WeeklyVolume] = {
             (volume.week, volume.channel, volume.topic): volume for volume in volumes
         }
         heard = {channel for _, channel, _ in self._volumes} | {one.channel for one in organization.streams}
         self._channels = [ALL, *sorted(heard - {ALL})]
-        # A topic that the taxonomy no longer has keeps its counts, and so its row.
-        former = {topic for _, _, topic in self._volumes} - {ALL, UNTAGGED, *topics}
-        self._topics = [ALL, *topics, *sorted(former), UNTAGGED]
+        self._topics = in_order(topics, {topic for _, _, topic in self._volumes})
 
     def rows(self, week: int, now: datetime) -> Iterable[SummaryRow]:
         settled = now >= week_span(week, self._organization.zone)[1] + SETTLING
@@ -164,6 +214,7 @@ class _Book:
             change=None if before is None else mentions - before,
             coverage=coverage,
             provisional=provisional,
+            rebase=self._rebases.get(week),
         )
 
     def _before(self, week: int, channel: str, topic: str) -> int | None:

@@ -11,9 +11,13 @@ from sqlalchemy import ColumnElement, Table, and_, func, or_, select, true
 
 from listener.errors import ConfigError
 from listener.settings import nearest
+from storage.counting import PSEUDO_TOPICS, stands_in
 from storage.filters import UNSCORED, Filters
 from storage.schema import (
     ALL,
+    CARE,
+    OTHER_PURPOSES,
+    TO_REVIEW,
     UNTAGGED,
     channels,
     mention_organizations,
@@ -67,6 +71,8 @@ def _alike(filters: Filters) -> list[ColumnElement[bool]]:
     wanted: list[ColumnElement[bool]] = [column.in_(words) for column, words in columns if words]
     if filters.own is not None:
         wanted.append(mention_organizations.c.own.is_(filters.own))
+    if filters.needs_review is not None:
+        wanted.append(mentions.c.needs_review.is_(filters.needs_review))
     return wanted
 
 
@@ -130,6 +136,11 @@ def _about(connection: Connection, words: Sequence[str]) -> ColumnElement[bool]:
     if ALL in ids:
         return true()
     of_mention = select(mention_topics.c.mention_id).where(mention_topics.c.mention_id == mentions.c.id)
-    named = [row for slug, row in ids.items() if slug != UNTAGGED]
-    ways = [of_mention.where(mention_topics.c.topic_id.in_(named)).exists()] if named else []
-    return or_(*ways, ~of_mention.exists()) if UNTAGGED in ids else ways[0]
+    named = [row for slug, row in ids.items() if slug not in PSEUDO_TOPICS]
+    ways: list[ColumnElement[bool]] = (
+        [of_mention.where(mention_topics.c.topic_id.in_(named)).exists()] if named else []
+    )
+    if UNTAGGED in ids:
+        ways.append(~of_mention.exists())
+    ways.extend(stands_in(slug) for slug in (CARE, OTHER_PURPOSES, TO_REVIEW) if slug in ids)
+    return or_(*ways)

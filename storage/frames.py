@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _TYPES = {
     **dict.fromkeys(("published_at", "edited_at", "removed_at"), "datetime64[us, UTC]"),
     **dict.fromkeys(("likes", "replies", "shares", "views"), "Int64"),
-    "sentiment_score": "Float64",
-    "own": "boolean",
+    **dict.fromkeys(("sentiment_score", "purpose_score", "positive_part", "negative_part"), "Float64"),
+    **dict.fromkeys(("own", "needs_review"), "boolean"),
     "topics": "object",
 }
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, FromClause, Select, func, literal, or_, select, union_all
 
 from listener.calendar import day_date, iso_week
 from listener.errors import ConfigError
 from listener.settings import nearest
 from storage import schema
+from storage.changes import SignalChange, every_change
 from storage.choosing import chosen, ids_of
+from storage.counting import is_counted
 from storage.filters import UNSCORED, Filters
 from storage.schema import (
     ALL,
+    OTHER_PURPOSES,
+    TO_REVIEW,
     UNTAGGED,
     channels,
     mention_metrics,
@@ -29,17 +34,23 @@ from storage.schema import (
 )
 
 if TYPE_CHECKING:
+    from sqlalchemy import CompoundSelect
+
     from storage.store import MentionStore
 
 __all__ = [
     "COLUMNS",
     "COUNT_FIELDS",
+    "FRAMEWORKS",
+    "NO_DOMAIN",
     "CoverageRow",
     "Filters",
+    "SignalChange",
     "WeeklyVolume",
     "count_by",
     "coverage_days",
     "rows",
+    "signal_changes",
     "stream_channels",
     "weekly_volume",
 ]
@@ -81,6 +92,11 @@ _SELECTED: dict[str, Any] = {
     "shares": mention_metrics.c.shares,
     "views": mention_metrics.c.views,
     "own": mention_organizations.c.own,
+    "purpose_score": mentions.c.purpose_score,
+    "needs_review": mentions.c.needs_review,
+    "positive_part": mentions.c.positive_part,
+    "negative_part": mentions.c.negative_part,
+    "signals_version": mentions.c.signals_version,
 }
 COLUMNS = tuple(_SELECTED)
 """The columns of a query, in their order; ``topics`` is a list of slugs, sorted."""
@@ -146,47 +162,118 @@ _TAGS: dict[str, Any] = {
 _TAGGED = _LINKED.outerjoin(mention_topics, mention_topics.c.mention_id == mentions.c.id).outerjoin(
     topics, topics.c.id == mention_topics.c.topic_id
 )
-COUNT_FIELDS = (*_COUNTED, *_TAGS)
+FRAMEWORKS = ("hcahps", "cpes", "picker")
+"""What mentions can be counted by where a crosswalk tells which of its domains a topic belongs to."""
+COUNT_FIELDS = (*_COUNTED, *_TAGS, *FRAMEWORKS)
 """What mentions can be counted by."""
+NO_DOMAIN = "(none)"
+"""How counts name mentions of which no topic belongs to any domain."""
+
+Crosswalk = Mapping[str, Sequence[str]]
+"""The domains that each topic belongs to, by its slug."""
 
 
-def count_by(store: MentionStore, filters: Filters, fields: Sequence[str]) -> list[dict[str, Any]]:
+def count_by(
+    store: MentionStore,
+    filters: Filters,
+    fields: Sequence[str],
+    *,
+    crosswalks: Mapping[str, Crosswalk] | None = None,
+    every_purpose: bool = False,
+) -> list[dict[str, Any]]:
     """Count the mentions that match, by ``fields`` (of ``COUNT_FIELDS``); the count is ``mentions``.
 
     A mention of two organizations counts for each; one with several topics counts once in each topic (or
-    group of topics), one without in ``"(untagged)"``. Weeks are ISO weeks, days dates. Rows stand in the
-    order of the fields, missing values last. Raises ``ConfigError`` as :func:`rows` does.
+    group of topics), one without in ``"(untagged)"``. By a framework (of ``FRAMEWORKS``; ``crosswalks`` tells
+    its domains) it counts once in each domain that any of its topics belongs to, or in ``"(none)"``; together
+    with topics, in the domains of that topic. By any of these only mentions are counted that the volumes count
+    (:mod:`storage.counting`), unless ``filters`` ask for purposes, a review or what is left out, or
+    ``every_purpose`` is set. Weeks are ISO weeks, days dates. Rows stand in the order of the fields, missing
+    values last. Raises ``ConfigError`` as :func:`rows` does.
     """
+    fields = list(dict.fromkeys(fields))
     for field in fields:
         if field not in COUNT_FIELDS:
             raise ConfigError(
                 f"cannot count by {field!r}{nearest(field, COUNT_FIELDS)} (there are: {', '.join(COUNT_FIELDS)})"
             )
-    is_tagged = not _TAGS.keys().isdisjoint(fields)
-    columns = _COUNTED | _TAGS
+    shape = _shape(fields, crosswalks or {})
+    as_volumes = shape.is_distinct and not every_purpose and not _asks_otherwise(filters)
     with store.database.read() as connection:
         # Grouped by the labels of a subquery: PostgreSQL takes two copies of one expression with parameters
         # for two expressions.
         links = (
-            select(*(columns[field].label(field) for field in dict.fromkeys(fields)))
-            .select_from(_TAGGED if is_tagged else _LINKED)
-            .where(chosen(connection, filters))
+            select(*(shape.columns[field].label(field) for field in fields))
+            .select_from(shape.source)
+            .where(chosen(connection, filters), *shape.conditions, *([is_counted()] if as_volumes else []))
             .add_columns(mentions.c.id.label("mention_id"), organizations.c.id.label("for_organization"))
         )
         # Two sources may tell one topic, and a group has several. Made distinct after the filters: a subquery of
         # every mention's topics cost SQLite half a minute for one week of a million mentions.
-        found = (links.distinct() if is_tagged else links).subquery()
-        by = [found.c[field] for field in dict.fromkeys(fields)]
-        query = (
-            select(*by, func.count().label("mentions"))
-            .select_from(found)
-            .group_by(*by)
-            .order_by(*(column.asc().nulls_last() for column in by))
+        found = (links.distinct() if shape.is_distinct else links).subquery()
+        by = [found.c[field] for field in fields]
+        query = select(*by, func.count().label("mentions")).select_from(found).group_by(*by)
+        counts = [dict(row) for row in connection.execute(query).mappings()]
+    # Sorted here: PostgreSQL would sort the names of domains, which are no column's, by the server's locale.
+    counts.sort(key=lambda row: [(row[field] is None, row[field]) for field in fields])
+    return [_named(row) for row in counts]
+
+
+def _asks_otherwise(filters: Filters) -> bool:
+    left_out = {OTHER_PURPOSES, TO_REVIEW}.intersection(filters.topics)
+    return bool(filters.purposes or left_out) or filters.needs_review is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What a count selects: its columns by their names, from where, and on which conditions."""
+
+    columns: Mapping[str, Any]
+    source: FromClause
+    conditions: Sequence[ColumnElement[bool]]
+    is_distinct: bool
+
+
+def _shape(fields: Sequence[str], crosswalks: Mapping[str, Crosswalk]) -> _Shape:
+    by_topic = not _TAGS.keys().isdisjoint(fields)
+    columns = _COUNTED | _TAGS
+    source: FromClause = _TAGGED if by_topic else _LINKED
+    conditions: list[ColumnElement[bool]] = []
+    frameworks = [field for field in fields if field in FRAMEWORKS]
+    for name in frameworks:
+        crosswalk = crosswalks.get(name, {})
+        domains = _domains(crosswalk).subquery(name)
+        tags = mention_topics if by_topic else mention_topics.alias(f"tags_{name}")
+        if not by_topic:
+            source = source.outerjoin(tags, tags.c.mention_id == mentions.c.id)
+            # A topic without a domain says nothing of a mention that has one with a domain.
+            conditions.append(or_(domains.c.domain.is_not(None), ~_has_domain(crosswalk)))
+        source = source.outerjoin(domains, domains.c.topic_id == tags.c.topic_id)
+        columns[name] = func.coalesce(domains.c.domain, NO_DOMAIN)
+    return _Shape(columns, source, conditions, by_topic or bool(frameworks))
+
+
+def _domains(crosswalk: Crosswalk) -> CompoundSelect[Any]:
+    members: defaultdict[str, list[str]] = defaultdict(list)
+    for slug, domains in crosswalk.items():
+        for domain in domains:
+            members[domain].append(slug)
+    # One that has no topic keeps the statement whole where no topic has a domain.
+    return union_all(
+        *(
+            select(topics.c.id.label("topic_id"), literal(domain).label("domain")).where(topics.c.slug.in_(slugs))
+            for domain, slugs in {**members, "": []}.items()
         )
-        return [_named(row) for row in connection.execute(query).mappings()]
+    )
 
 
-def _named(row: Any) -> dict[str, Any]:
+def _has_domain(crosswalk: Crosswalk) -> ColumnElement[bool]:
+    tags = mention_topics.alias()
+    ids = select(topics.c.id).where(topics.c.slug.in_([slug for slug, domains in crosswalk.items() if domains]))
+    return select(tags.c.mention_id).where(tags.c.mention_id == mentions.c.id, tags.c.topic_id.in_(ids)).exists()
+
+
+def _named(row: Mapping[str, Any]) -> dict[str, Any]:
     named = dict(row)
     if "week" in named:
         named["week"] = iso_week(named["week"])
@@ -197,7 +284,7 @@ def _named(row: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeeklyVolume:
-    """One count of the weekly rollup: ``week`` is a week number, ``topic`` a slug, "all" or "(untagged)"."""
+    """One count of the weekly rollup: ``week`` is a week number, ``topic`` a slug or a pseudo-topic."""
 
     week: int
     channel: str
@@ -285,3 +372,9 @@ def _of(query: Select[Any], organization: str) -> Select[Any]:
         .join(organizations, organizations.c.id == streams.c.organization_id)
         .where(organizations.c.slug == organization)
     )
+
+
+def signal_changes(store: MentionStore) -> list[SignalChange]:
+    """Return when figures began to be heard by another version, the oldest first (:mod:`storage.changes`)."""
+    with store.database.read() as connection:
+        return every_change(connection)

@@ -1,7 +1,8 @@
 """The rollup: counts by day and by week, of the days that changed or of all.
 
-A mention counts once in the topic "all", and in each of its topics or in "(untagged)". What the organization
-wrote itself is left out; a tombstone goes on counting. Engagement is likes + replies + shares, as far as they
+A mention counts once in the topic "all"; whether it counts in each of its topics (or in "(untagged)"), or is left
+out for its purpose or until it is reviewed, is told in :mod:`storage.counting`. What the organization wrote itself
+is left out; a tombstone goes on counting. Engagement is likes + replies + shares, as far as they
 are given. A week's authors are its distinct pseudonyms in a channel.
 """
 
@@ -28,6 +29,7 @@ from sqlalchemy import (
 from listener.calendar import iso_week, week_end, week_of_day, week_start
 from listener.mention import Sentiment
 from storage.bulk import upsert
+from storage.counting import is_counted, standing
 from storage.schema import (
     ALL,
     UNTAGGED,
@@ -44,7 +46,7 @@ from storage.schema import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import CompoundSelect, Connection
+    from sqlalchemy import CompoundSelect, Connection, Join
 
     from storage.opening import Database
 
@@ -185,23 +187,28 @@ def _counts(where: ColumnElement[bool], period: ColumnElement[int], *more: Any) 
         ~select(mention_topics.c.mention_id).where(mention_topics.c.mention_id == links.c.mention_id).exists()
     )
 
-    def grouped(topic: Any, *conditions: ColumnElement[bool], by_topic: bool = False) -> Select[Any]:
-        source = links.join(mentions, mentions.c.id == links.c.mention_id).outerjoin(
-            mention_metrics, mention_metrics.c.mention_id == links.c.mention_id
-        )
-        if by_topic:
-            source = source.join(tagged, tagged.c.mention_id == links.c.mention_id)
+    every = links.join(mentions, mentions.c.id == links.c.mention_id).outerjoin(
+        mention_metrics, mention_metrics.c.mention_id == links.c.mention_id
+    )
+
+    def grouped(topic: Any, source: Join, *conditions: ColumnElement[bool], by: Sequence[Any] = ()) -> Select[Any]:
         return (
-            select(links.c.organization_id, period, mentions.c.channel_id, topic, *_volume(), *more)
+            select(
+                links.c.organization_id, period, mentions.c.channel_id, topic.label("topic_id"), *_volume(), *more
+            )
             .select_from(source)
             .where(where, links.c.own.is_(False), *conditions)
-            .group_by(links.c.organization_id, period, mentions.c.channel_id, *([every_topic] if by_topic else []))
+            .group_by(links.c.organization_id, period, mentions.c.channel_id, *by)
         )
 
+    # By a join: PostgreSQL would take two copies of an expression with parameters for two groupings.
+    by_standing = every.join(topics, topics.c.slug == standing())
+    by_topic = every.join(tagged, tagged.c.mention_id == links.c.mention_id)
     return union_all(
-        grouped(_pseudo_topic(ALL)),
-        grouped(_pseudo_topic(UNTAGGED), untagged),
-        grouped(every_topic, by_topic=True),
+        grouped(_pseudo_topic(ALL), every),
+        grouped(_pseudo_topic(UNTAGGED), every, untagged, is_counted()),
+        grouped(topics.c.id, by_standing, by=[topics.c.id]),
+        grouped(every_topic, by_topic, is_counted(), by=[every_topic]),
     )
 
 
@@ -210,7 +217,7 @@ def _volume() -> list[Any]:
         return func.coalesce(func.sum(case((mentions.c.sentiment == value.value, 1), else_=0)), 0)
 
     figures = [func.coalesce(mention_metrics.c[name], 0) for name in ("likes", "replies", "shares")]
-    return [
+    counts = [
         func.count(),
         tone(Sentiment.NEGATIVE),
         tone(Sentiment.NEUTRAL),
@@ -218,6 +225,7 @@ def _volume() -> list[Any]:
         func.sum(case((mentions.c.sentiment.is_(None), 1), else_=0)),
         func.sum(figures[0] + figures[1] + figures[2]),
     ]
+    return [count.label(name) for name, count in zip(_VOLUME, counts, strict=True)]
 
 
 def _pseudo_topic(slug: str) -> Any:

@@ -27,6 +27,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     literal_column,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -38,13 +39,19 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Dialect
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The revision of the migrations that these tables are."""
 
 ALL = "all"
 """The pseudo-topic that counts every mention once, and the pseudo-channel that sums the channels."""
+CARE = "(care)"
+"""The pseudo-topic of what is told or asked about care: an experience or a question, read with certainty."""
 UNTAGGED = "(untagged)"
-"""The pseudo-topic that counts the mentions that have no topic."""
+"""The pseudo-topic of the counted mentions that have no topic (see :mod:`storage.counting`)."""
+OTHER_PURPOSES = "(other purposes)"
+"""The pseudo-topic of what is for something else: a job, a gift, an advertisement, the news."""
+TO_REVIEW = "(to review)"
+"""The pseudo-topic of mentions whose purpose is too uncertain to be counted before a person has looked."""
 
 
 class Outcome(StrEnum):
@@ -221,8 +228,13 @@ mentions = Table(
     Column("removed_at", Moment),
     Column("language", Words),
     Column("purpose", Words),
+    Column("purpose_score", Float),
+    Column("needs_review", Boolean, nullable=False, server_default=false()),
     Column("sentiment", Words),
     Column("sentiment_score", Float),
+    Column("positive_part", Float),
+    Column("negative_part", Float),
+    Column("signals_version", Words),
     Column("text", Words, nullable=False),
     Column("text_fingerprint", Words, nullable=False),
     Column("permalink", Words),
@@ -237,6 +249,7 @@ mentions = Table(
     _one_of("purpose", Purpose),
     _one_of("sentiment", Sentiment),
     CheckConstraint("sentiment_score BETWEEN -1 AND 1", name="sentiment_score"),
+    CheckConstraint("purpose_score BETWEEN 0 AND 1", name="purpose_score"),
 )
 
 mention_organizations = Table(
@@ -320,6 +333,18 @@ dirty_days = Table(
     _refers("organization_id", "organizations.id"),
     Column("day", Integer, nullable=False),
     Index(None, "organization_id", "day"),
+)
+
+signal_changes = Table(
+    "signal_changes",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("made_at", Moment, nullable=False),
+    Column("since_day", Integer),
+    Column("from_version", Words),
+    Column("to_version", Words, nullable=False),
+    Column("mentions", Integer, nullable=False),
+    Column("changed", Integer, nullable=False),
 )
 
 leases = Table(

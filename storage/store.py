@@ -5,6 +5,8 @@ The store owes its callers this:
 - A page is saved in one transaction: mentions, topics, metrics, the stream's cursor and coverage, the days to
   be counted again, and the run's counts so far. A process may be killed at any moment: what was saved is
   whole, what was not is read again from the kept cursor. Saving a page twice is saving it once.
+- Where mentions come that another version of taxonomy and models has heard, the change is written down with them
+  (:mod:`storage.changes`): a series of figures has a break there.
 - Mentions are unique by channel and external id. What a second copy means is told in
   :mod:`storage.decide`; a copy that says nothing new costs no write.
 - The rollup is derived: :meth:`MentionStore.roll_up` counts the days that changed, and
@@ -30,6 +32,7 @@ from listener.mention import Mention
 from listener.usage import Usage
 from storage import leasing, registry, rolling
 from storage.bulk import batches
+from storage.changes import note_version
 from storage.opening import Database, connect, ready
 from storage.records import (
     CoverageDay,
@@ -41,7 +44,7 @@ from storage.records import (
     text_fingerprint,
 )
 from storage.schema import Job, mentions, runs, streams
-from storage.writing import Target, mark_checked, save_mentions
+from storage.writing import Target, mark_checked, save_mentions, take_turn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +70,10 @@ _LOOKED_THROUGH_AT_ONCE = 1_000
 
 def _always(_published_at: datetime, _checked_at: datetime) -> bool:
     return True
+
+
+def _versions(records: Sequence[Record]) -> set[str]:
+    return {record.signals.version for record in records if record.signals}
 
 
 class MentionStore:
@@ -196,6 +203,7 @@ class MentionStore:
         with self.database.write() as connection:
             channel_id, organization_id, newest = registry.stream_owner(connection, stream_id)
             target = Target(channel_id=channel_id, organization_id=organization_id, topic_ids=topic_ids, now=now)
+            note_version(connection, _versions(records), now)
             counts = save_mentions(connection, target, records)
             seen = [record.mention.published_at for record in records]
             registry.keep_place(
@@ -317,6 +325,7 @@ class MentionStore:
             if channel_id is None:
                 return PageCounts(unchanged=len(records))
             target = Target(channel_id=channel_id, organization_id=None, topic_ids=topic_ids, now=now)
+            note_version(connection, _versions(records), now)
             counts = save_mentions(connection, target, records)
             mark_checked(connection, channel_id, [one.external_id for one, _ in mentions], now)
             registry.count_page(
@@ -330,6 +339,7 @@ class MentionStore:
         with self.database.write() as connection:
             channel_id = registry.channel_id(connection, channel)
             if channel_id is not None:
+                take_turn(connection, channel_id)
                 mark_checked(connection, channel_id, external_ids, now)
 
     def acquire_lease(self, name: str, owner: str, ttl: timedelta) -> int | None:
@@ -360,7 +370,7 @@ class MentionStore:
 
         ``filters`` are the fields of :class:`storage.queries.Filters`::
 
-            store.query(organizations="st-elsewhere", topics=["parking", "noise-comfort"], weeks="2026-W46")
+            store.query(organizations="st-elsewhere", topics=["parking", "sensory-experience"], weeks="2026-W46")
 
         Moments are ``datetime64[us, UTC]``, counts ``Int64``, words ``string``; what is not known is missing.
         Raises ``ConfigError`` for a filter, a value or a sort key that does not exist.

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, exists, insert, literal, select, text, update
 
-from listener.mention import Metrics, Source
+from listener.mention import Metrics
 from storage.bulk import batches, insert_rows, reserve_ids
 from storage.decide import Decision, Fate, Stored, decide, language_of, last_of_each
+from storage.heard import delete_hits, heard_columns, write_hits
 from storage.records import PageCounts, Record, text_fingerprint
-from storage.schema import authors, dirty_days, mention_metrics, mention_organizations, mention_topics, mentions
+from storage.schema import authors, dirty_days, mention_metrics, mention_organizations, mentions
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -75,7 +76,7 @@ def save_mentions(connection: Connection, target: Target, records: Sequence[Reco
     _write_topics(connection, target, cases)
     relinked = _write_links(connection, target, cases)
     changed = {case.id for case in cases if case.decision.changes} | relinked
-    _mark_days(connection, changed)
+    mark_days(connection, changed)
     return PageCounts(len(new), len(changed) - len(new), len(records) - len(changed))
 
 
@@ -264,13 +265,7 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _heard(record: Record) -> dict[str, Any]:
-    signals = record.signals
-    return {
-        "language": language_of(record),
-        "purpose": signals.purpose.value if signals and signals.purpose else None,
-        "sentiment": signals.sentiment.value if signals and signals.sentiment else None,
-        "sentiment_score": signals.sentiment_score if signals else None,
-    }
+    return {"language": language_of(record), **heard_columns(record.signals)}
 
 
 def _marks(target: Target, case: _Case) -> dict[str, Any]:
@@ -303,27 +298,8 @@ def _write_topics(connection: Connection, target: Target, cases: Iterable[_Case]
         for case in cases
         if case.decision.fate in (Fate.NEW, Fate.EDITED, Fate.RESTORED) and case.record.signals is not None
     ]
-    for some in batches([case.id for case, _ in heard if case.decision.fate is not Fate.NEW]):
-        connection.execute(
-            delete(mention_topics).where(
-                mention_topics.c.mention_id.in_(some), mention_topics.c.source != Source.HUMAN.value
-            )
-        )
-    insert_rows(
-        connection,
-        mention_topics,
-        [
-            {
-                "mention_id": case.id,
-                "topic_id": target.topic_ids[hit.slug],
-                "source": hit.source.value,
-                "score": hit.score,
-                "phrases": list(hit.phrases),
-            }
-            for case, signals in heard
-            for hit in signals.topics
-        ],
-    )
+    delete_hits(connection, [case.id for case, _ in heard if case.decision.fate is not Fate.NEW])
+    write_hits(connection, target.topic_ids, [(case.id, signals) for case, signals in heard])
 
 
 def _write_links(connection: Connection, target: Target, cases: Iterable[_Case]) -> set[int]:
@@ -364,7 +340,7 @@ def _turns(case: _Case) -> bool:
     return case.own != case.record.own and (case.record.own or case.record.mention.author is not None)
 
 
-def _mark_days(connection: Connection, changed: Iterable[int]) -> None:
+def mark_days(connection: Connection, changed: Iterable[int]) -> None:
     """Mark the days of these mentions, for every organization that has them, to be counted again."""
     days: set[tuple[int, int]] = set()
     for some in batches(sorted(changed)):

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from listener.cli.options import Channels, Organizations, Output, Style
+from listener.cli.options import Channels, Organizations, Output, Style, flag
 from listener.cli.output import Format, View, style_for, write
 from listener.cli.state import state_of
 from listener.errors import ConfigError
 from listener.mention import Kind, Purpose
 
 if TYPE_CHECKING:
+    from jobs.summary import SummaryRow
     from listener.cli.state import State
+    from listener.signals.topics import Taxonomy
+    from storage.queries import SignalChange
 
 _ON_SCREEN = 100
 """Mentions in a table, unless --limit says otherwise."""
@@ -35,7 +38,11 @@ def query(
     channel: Channels = None,
     topic: Annotated[
         list[str] | None,
-        typer.Option(metavar="SLUG", help='Only mentions with this topic, or "(untagged)"; may be repeated.'),
+        typer.Option(
+            metavar="SLUG",
+            help='Only mentions with this topic; may be repeated. Also "(untagged)", "(care)", "(other purposes)" '
+            'and "(to review)".',
+        ),
     ] = None,
     purpose: Annotated[
         list[Purpose] | None,
@@ -70,14 +77,27 @@ def query(
             "--own/--no-own", metavar="", help="Only what the organization wrote itself, or only what others did."
         ),
     ] = None,
+    review: Annotated[
+        bool | None,
+        typer.Option(
+            "--review/--no-review",
+            metavar="",
+            help="Only mentions whose purpose waits for a person's review, or only those that do not.",
+        ),
+    ] = None,
     count_by: Annotated[
         str | None,
         typer.Option(
             metavar="FIELDS",
             help="Count instead of list: one or more, with commas, of organization, channel, week, day, kind, "
-            "language, purpose, sentiment, topic, group.",
+            "language, purpose, sentiment, topic, group, hcahps, cpes, picker. By the last five only experiences, "
+            "questions and what has no purpose are counted, as in the summary, unless --purpose or --review asks "
+            "otherwise.",
         ),
     ] = None,
+    every_purpose: Annotated[
+        bool, flag("--every-purpose", help="With --count-by: count mentions for other purposes, too.")
+    ] = False,
     sort: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help="A column, with - in front for descending; default: -published_at."),
@@ -113,12 +133,20 @@ def query(
         languages=tuple(language or ()),
         contains=contains,
         own=own,
+        needs_review=review,
     )
     style = style or style_for(output)
     with state.store(read_only=True) as store:
         if count_by is not None:
             fields = _fields(count_by)
-            counts = _sorted(queries.count_by(store, filters, fields), sort, (*fields, "mentions"))
+            found = queries.count_by(
+                store,
+                filters,
+                fields,
+                crosswalks=_crosswalks(state.taxonomy, fields),
+                every_purpose=every_purpose,
+            )
+            counts = _sorted(found, sort, (*fields, "mentions"))
             write(state, counts[:limit], (*fields, "mentions"), style=style, output=output)
             return
         rows: Iterable[Mapping[str, Any]] = queries.rows(store, filters, sort=sort or "-published_at", limit=limit)
@@ -128,11 +156,22 @@ def query(
         write(state, rows, queries.COLUMNS, style=style, output=output, view=view)
 
 
+def _crosswalks(taxonomy: Taxonomy, fields: Sequence[str]) -> dict[str, dict[str, tuple[str, ...]]]:
+    from storage.queries import FRAMEWORKS
+
+    return {
+        name: {topic.slug: getattr(topic, name) for topic in taxonomy.topics}
+        for name in FRAMEWORKS
+        if name in fields
+    }
+
+
 def _topics(known: tuple[str, ...], asked: list[str]) -> list[str]:
     from listener.settings import nearest
+    from storage.counting import PSEUDO_TOPICS
 
     for slug in asked:
-        if slug not in (*known, "(untagged)"):
+        if slug not in (*known, *PSEUDO_TOPICS):
             raise ConfigError(f"no topic {slug!r}{nearest(slug, known)}; `listener topics list` shows them")
     return asked
 
@@ -205,8 +244,9 @@ def summary(
 ) -> None:
     """Export the weekly summary: volume by channel and topic, with coverage and change.
 
-    Every channel has a row for every topic, and the totals stand under "all". A table on the screen leaves out
-    some columns, and topics that nobody mentioned in the week or the one before.
+    Every channel has a row for every topic, and the totals stand under "all". Topics count experiences and
+    questions; what is for other purposes or waits for review stands in rows of its own. A table on the screen
+    leaves out some columns, and topics that nobody mentioned in the week or the one before.
     """
     from dataclasses import asdict
 
@@ -214,6 +254,7 @@ def summary(
     from listener.calendar import parse_iso_week
     from listener.cli import values
     from listener.clock import SystemClock
+    from storage import queries
 
     state = state_of(context)
     newest = parse_iso_week(week) if week else None
@@ -227,27 +268,54 @@ def summary(
             organizations=tuple(one.slug for one in chosen),
             clock=SystemClock(),
         )
+        changes = queries.signal_changes(store)
     as_file = output is not None and output.suffix.lower() in (".json", ".jsonl", ".parquet")
     if output is None or style not in (None, Format.CSV) or as_file:
         shown = list(map(asdict, rows))
         write(state, shown, weekly.COLUMNS, style=style, output=output, view=summary_view(shown))
         if open_weeks := sorted({row.iso_week for row in rows if row.provisional}):
             state.say(f"Still provisional, late mentions can change it: {', '.join(open_weeks)}")
+        for line in closing_lines(rows, changes):
+            state.say(line)
         return
     for path in weekly.write_summaries(rows, output):
         state.out.print(str(path))
+
+
+def closing_lines(rows: Sequence[SummaryRow], changes: Sequence[SignalChange]) -> Iterator[str]:
+    """Yield what a reader of these rows should know: what topics leave out, and who heard the figures."""
+    from jobs.summary import share_counted
+
+    share = share_counted(rows)
+    if share.counted < share.mentions:
+        unknown = share.counted - share.care
+        besides = f", {unknown:,} of them of no known purpose" if unknown else ""
+        yield (
+            f"Topics count experiences and questions: {share.counted:,} of {share.mentions:,} mentions{besides}; "
+            f"left out {share.other_purposes:,} for other purposes and {share.to_review:,} "
+            f"({share.to_review / share.mentions:.1%}) waiting for review"
+        )
+    for week, version in dict.fromkeys((row.iso_week, row.rebase) for row in rows if row.rebase):
+        yield f"In {week} the figures of {version} begin; those before it were heard by another version"
+    retags = [change for change in changes if change.is_retag]
+    if retags:
+        last = retags[-1]
+        yield f"Last re-tagged on {last.made_at:%Y-%m-%d} with {last.to_version}: {last.mentions:,} mentions"
 
 
 def summary_view(rows: Sequence[Mapping[str, Any]]) -> View:
     """Return what a table shows of these rows of the weekly summary."""
     columns = (
         *(["organization"] if len({row["organization"] for row in rows}) > 1 else []),
-        *("iso_week", "channel", "topic", "mentions", "change", "authors"),
-        *(["net_sentiment"] if any(row["net_sentiment"] is not None for row in rows) else []),
+        *("iso_week", "channel", "topic", "mentions", "change"),
+        # Both do not fit upon a narrow screen, nor does the tone by its whole name, net sentiment.
+        "tone" if any(row["net_sentiment"] is not None for row in rows) else "authors",
         "coverage",
+        *(["rebase"] if any(row["rebase"] for row in rows) else []),
     )
 
     def show(row: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        return row if row["mentions"] or row["mentions_previous_week"] or row["topic"] == "all" else None
+        is_shown = row["mentions"] or row["mentions_previous_week"] or row["topic"] == "all"
+        return {**row, "tone": row["net_sentiment"]} if is_shown else None
 
     return View(columns, show)

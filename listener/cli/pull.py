@@ -1,4 +1,4 @@
-"""Commands that bring mentions in: ``ingest``, ``run``, ``refresh``, ``rollup`` and ``status``."""
+"""Commands that bring mentions in, hear and count them: ``ingest``, ``run``, ``refresh``, ``retag`` and others."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from listener.cli.logs import complain, leave_errors_to_the_report
 from listener.cli.options import Channels, Organizations, Output, Style, flag
 from listener.cli.output import View, print_table, write
 from listener.cli.state import state_of
+from listener.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the root."""
-    for command in (ingest, run, status, rollup, refresh):
+    for command in (ingest, run, status, rollup, refresh, retag):
         app.command()(command)
 
 
@@ -240,3 +241,68 @@ def refresh(context: typer.Context, *, channel: Channels = None) -> None:
     ]
     print_table(state, rows, ("channel", "outcome", "checked", "changed", "same"))
     _leave(reports, asked)
+
+
+def retag(
+    context: typer.Context,
+    *,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DAY", help="Only mentions from this day on (2026-11-09), in the organization's own time zone."
+        ),
+    ] = None,
+    topic_version: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION",
+            help="Only mentions that this version of taxonomy and models has heard; default: every other version.",
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, flag("--dry-run", help="Write nothing; show how many mentions each topic counts and would count.")
+    ] = False,
+    style: Style = None,
+    output: Output = None,
+) -> None:
+    """Hear stored mentions again with the present taxonomy and models, and recount the days that change.
+
+    Stopped anywhere, the same command goes on from there. Topics that a person gave stay, and so do tombstones.
+    --format and -o are for the table of --dry-run.
+    """
+    from jobs.hearing import analyzer_for
+    from jobs.retag import retag as hear_again
+    from listener.cli import values
+
+    if not dry_run and (style is not None or output is not None):
+        raise ConfigError("--format and -o are for the table of --dry-run: add it, or leave them out")
+    state = state_of(context)
+    first = values.day(since, "--since")
+    values.organizations(state.settings, [])
+    analyzer = analyzer_for(state.settings, state.taxonomy)
+    opened = state.rehearsal_store() if dry_run else state.store()
+    with opened as store, state.progress() as bar:
+        task = bar.add_task("hearing again", total=None)
+        report = hear_again(
+            state.settings,
+            store,
+            analyzer=analyzer,
+            since=first,
+            topic_version=topic_version,
+            dry_run=dry_run,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if dry_run:
+        rows = [
+            {"topic": move.topic, "before": move.before, "after": move.after, "change": move.after - move.before}
+            for move in report.volumes
+        ]
+        write(state, rows, ("topic", "before", "after", "change"), style=style, output=output)
+    verbs = (
+        ("would be heard again", "would change; nothing was written") if dry_run else ("heard again", "changed")
+    )
+    days = "" if dry_run else f"; {report.days:,} day{'' if report.days == 1 else 's'} recounted"
+    state.say(
+        f"{report.mentions:,} mention{'' if report.mentions == 1 else 's'} {verbs[0]} with {report.version}, "
+        f"{report.changed:,} {verbs[1]}{days}"
+    )

@@ -6,18 +6,23 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from jobs.ingest import ingest
 from jobs.rollup import roll_up
-from jobs.summary import COLUMNS, last_whole_week, net_sentiment, weekly_summary, write_summaries
-from listener.calendar import parse_iso_week, week_span
+from jobs.summary import COLUMNS, last_whole_week, net_sentiment, share_counted, weekly_summary, write_summaries
+from listener.calendar import day_number, parse_iso_week, week_span
 from listener.clock import SteppedClock
 from listener.errors import ConfigError, RetryLater
 from listener.mention import Author, Metrics
+from storage.changes import SignalChange, write_change
 from storage.store import MentionStore
 
 WEEK = parse_iso_week("2026-W45")
 NEXT = parse_iso_week("2026-W46")
+TOPICS = ["parking", "food-drink", "pain"]
+ADMITTED = "My mother was admitted last night and we could not find parking"
+"""An experience beyond doubt."""
 
 
 @pytest.fixture
@@ -25,11 +30,12 @@ def heard(fake, store, clock):
     """Two channels, one of which fails until told otherwise; read through the week of 2 November."""
     metrics = Metrics(likes=2, replies=1, views=50)
     birds = [
-        fake.make_mention(1, text="The parking was full and the food cold", metrics=metrics),
-        fake.make_mention(2, text="The parking was full", author=Author(id="a1")),
-        fake.make_mention(3, text="Hello there, nothing in particular"),
+        fake.make_mention(1, text=f"{ADMITTED} and the food was disgusting, it was horrible", metrics=metrics),
+        fake.make_mention(2, text=f"{ADMITTED}, it was horrible", author=Author(id="a1")),
+        # Of a language that is not read neither purpose nor sentiment is known.
+        fake.make_mention(3, text="El hospital es muy grande y está cerca de la estación de trenes"),
         fake.make_mention(4, text="The parking is free today", author=Author(id="1234")),
-        fake.make_mention(5, text="The parking again", published_at=fake.START + timedelta(days=7)),
+        fake.make_mention(5, text=f"{ADMITTED}, it was horrible", published_at=fake.START + timedelta(days=7)),
     ]
     streams = [{"channel": "birdsong", "query": "elsewhere"}, {"channel": "whisper", "query": "elsewhere"}]
     settings = fake.make_settings(fake.make_organization(streams=streams))
@@ -59,7 +65,7 @@ def test_a_row_for_every_channel_and_topic_zeros_included(heard):
     channels = list(dict.fromkeys(channel for _, channel, _ in rows))
     topics = list(dict.fromkeys(topic for _, _, topic in rows))
     assert channels == ["all", "birdsong", "whisper"]
-    assert (topics[0], topics[-1]) == ("all", "(untagged)")
+    assert topics == ["all", "(care)", *TOPICS, "(untagged)", "(other purposes)", "(to review)"]
     assert len(rows) == len(channels) * len(topics)
     assert rows["2026-W45", "whisper", "parking"].mentions == 0
 
@@ -71,8 +77,57 @@ def test_a_mention_counts_in_each_of_its_topics_and_once_in_all(heard):
     assert rows["2026-W45", "birdsong", "(untagged)"].mentions == 1
     assert rows["2026-W45", "all", "all"].mentions == 3
     total = rows["2026-W45", "birdsong", "all"]
-    assert (total.unscored, total.net_sentiment, total.engagement, total.authors) == (3, None, 3, 2)
+    assert (total.unscored, total.net_sentiment, total.engagement, total.authors) == (1, -1.0, 3, 2)
     assert (total.week_start, total.week_end) == (date(2026, 11, 2), date(2026, 11, 8))
+
+
+def test_what_topics_leave_out_has_rows_of_its_own(heard, store):
+    with store.database.write() as connection:
+        connection.execute(text("UPDATE mentions SET purpose = 'experience' WHERE external_id IN ('m1', 'm5')"))
+        connection.execute(text("UPDATE mentions SET purpose = 'news' WHERE external_id = 'm2'"))
+        connection.execute(text("UPDATE mentions SET needs_review = true WHERE external_id = 'm3'"))
+    roll_up(store, rebuild=True)
+    rows = heard(newest=WEEK)
+    counts = {
+        topic: row.mentions for (_, channel, topic), row in rows.items() if channel == "all" and row.mentions
+    }
+    assert counts == {
+        **dict.fromkeys(("(care)", "parking", "food-drink", "(other purposes)", "(to review)"), 1),
+        "all": 3,
+    }
+    share = share_counted(rows.values())
+    assert (share.mentions, share.counted, share.care, share.other_purposes, share.to_review) == (3, 1, 1, 1, 1)
+    # Weeks add up, channels do not once more.
+    assert share_counted(heard(newest=NEXT, last=2).values()).mentions == 4
+
+
+def note(store, since, version, mentions=0):
+    day = None if since is None else day_number(since)
+    change = SignalChange(
+        made_at=datetime(2026, 11, 12, tzinfo=UTC),
+        since_day=day,
+        from_version="1",
+        to_version=version,
+        mentions=mentions,
+    )
+    with store.database.write() as connection:
+        write_change(connection, change)
+
+
+def rebases(rows):
+    return {(row.iso_week, row.rebase) for row in rows.values()}
+
+
+def test_a_new_version_is_told_in_the_week_it_begins_in(heard, store):
+    assert rebases(heard(newest=NEXT, last=2)) == {("2026-W45", None), ("2026-W46", None)}
+    note(store, date(2026, 11, 10), "2")
+    note(store, date(2026, 11, 11), "3")
+    assert rebases(heard(newest=NEXT, last=2)) == {("2026-W45", None), ("2026-W46", "3")}
+    # All of it heard again: one version from the beginning.
+    note(store, None, "3", mentions=5)
+    assert rebases(heard(newest=NEXT, last=2)) == {("2026-W45", None), ("2026-W46", None)}
+    note(store, date(2026, 11, 2), "4", mentions=3)
+    assert rebases(heard(newest=NEXT, last=2)) == {("2026-W45", "4"), ("2026-W46", None)}
 
 
 def test_change_is_against_a_week_that_was_read(heard):
@@ -195,7 +250,8 @@ def test_organizations_are_chosen_by_slug(heard):
 def test_a_topic_that_left_the_taxonomy_keeps_its_row(heard, fake, tmp_path):
     shorter = tmp_path / "topics.toml"
     shorter.write_text(
-        'version = "2"\n[[topics]]\nslug = "pain"\nname = "Pain"\ngroup = "medicines"\n'
+        'version = "2"\n[groups]\nmedicines = "Medicines"\n'
+        '[[topics]]\nslug = "pain"\nname = "Pain"\ngroup = "medicines"\n'
         'definition = "Pain and its relief."\nphrases = ["pain"]\n'
     )
     settings = heard.settings.model_copy(
@@ -205,7 +261,9 @@ def test_a_topic_that_left_the_taxonomy_keeps_its_row(heard, fake, tmp_path):
     with MentionStore.open(f"sqlite:///{tmp_path / 'listener.db'}", clock=clock) as store:
         found = weekly_summary(settings, store, newest=WEEK, clock=clock, platforms=heard.platforms)
     topics = [row.topic for row in found if row.channel == "birdsong"]
-    assert topics == ["all", "pain", "food-drink", "parking", "(untagged)"]
+    assert topics == [
+        *("all", "(care)", "pain", "food-drink", "parking", "(untagged)", "(other purposes)", "(to review)")
+    ]
 
 
 def test_without_author_keys_authors_are_unknown_not_none_at_all(heard, store):
@@ -230,7 +288,7 @@ def test_the_csv_has_the_columns_in_their_order_and_reads_back(heard, tmp_path):
     (path,) = write_summaries(rows, tmp_path / "weeks.csv")
     header = (
         "organization,iso_week,week_start,week_end,channel,topic,mentions,authors,negative,neutral,positive,"
-        "unscored,net_sentiment,engagement,mentions_previous_week,change,coverage,provisional"
+        "unscored,net_sentiment,engagement,mentions_previous_week,change,coverage,provisional,rebase"
     )
     assert path.read_text().splitlines()[0] == header == ",".join(COLUMNS)
     read = list(csv.DictReader(path.read_text().splitlines()))
@@ -240,7 +298,7 @@ def test_the_csv_has_the_columns_in_their_order_and_reads_back(heard, tmp_path):
         for row in read
         if (row["iso_week"], row["channel"], row["topic"]) == ("2026-W46", "birdsong", "parking")
     ]
-    assert (parking["change"], parking["net_sentiment"], parking["provisional"]) == ("-1", "", "true")
+    assert (parking["change"], parking["net_sentiment"], parking["provisional"]) == ("-1", "-1.0", "true")
     assert (parking["week_start"], parking["coverage"]) == ("2026-11-09", "0.4286")
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import insert, select
 
-from listener.calendar import parse_iso_week
+from listener.calendar import iso_week, parse_iso_week
 from listener.coverage import Spans
 from listener.errors import ConfigError
 from listener.mention import Kind, Metrics, Purpose, Sentiment
@@ -42,7 +42,7 @@ def filled(pulling: Any, record: Callable[..., Record], tombstone: Any, signals:
     """Six mentions of one organization, one of which another has too."""
     pulling.save(
         record("a", "Parking at ÉCOLE 100%", signals=signals("parking", "pain", sentiment=Sentiment.NEGATIVE)),
-        record("b", "_quiet_ ward", at=MONDAY + timedelta(days=1), signals=signals("noise-comfort"), own=True),
+        record("b", "_cold_ soup", at=MONDAY + timedelta(days=1), signals=signals("food-drink"), own=True),
         record("c", "nothing", at=MONDAY - timedelta(days=7), signals=signals(language=None), kind=Kind.REPLY),
         record("d", "gone soon", at=MONDAY + timedelta(days=7), signals=signals(purpose=Purpose.QUESTION)),
     )
@@ -71,9 +71,9 @@ def filled(pulling: Any, record: Callable[..., Record], tombstone: Any, signals:
         ({"organizations": "general"}, ["a"]),
         ({"organizations": ["general", "st-elsewhere"], "channels": "reddit"}, ["t3_e"]),
         ({"channels": ("twitter", "reddit"), "topics": "parking"}, ["a", "a", "t3_e"]),
-        ({"topics": ["noise-comfort", "pain"]}, ["a", "a", "b"]),
+        ({"topics": ["food-drink", "pain"]}, ["a", "a", "b"]),
         ({"topics": "(untagged)"}, ["c", "d"]),
-        ({"topics": ["(untagged)", "noise-comfort"]}, ["b", "c", "d"]),
+        ({"topics": ["(untagged)", "food-drink"]}, ["b", "c", "d"]),
         ({"topics": "all", "organizations": "general"}, ["a"]),
         ({"purposes": "question"}, ["d"]),
         ({"purposes": Purpose.QUESTION, "kinds": Kind.POST}, ["d"]),
@@ -147,6 +147,11 @@ def test_a_row_is_whole_and_in_order(filled: MentionStore) -> None:
         "shares": None,
         "views": 9,
         "own": False,
+        "purpose_score": None,
+        "needs_review": False,
+        "positive_part": None,
+        "negative_part": None,
+        "signals_version": None,
     }
 
 
@@ -163,7 +168,7 @@ def test_a_row_is_whole_and_in_order(filled: MentionStore) -> None:
 )
 def test_order(filled: MentionStore, sort: str, found: list[str]) -> None:
     topics = [row["topics"] for row in rows(filled, Filters(), sort="external_id")]
-    assert topics == [["pain", "parking"], ["pain", "parking"], ["noise-comfort"], [], [], ["parking"]]
+    assert topics == [["pain", "parking"], ["pain", "parking"], ["food-drink"], [], [], ["parking"]]
     expected = ["b", "a", "a", "t3_e", "c", "d"] if sort == "topics" else found
     assert ids(filled, sort=sort) == expected
     assert ids(filled, sort=sort, limit=2) == expected[:2]
@@ -209,16 +214,16 @@ def test_the_view_has_the_querys_rows(filled: MentionStore) -> None:
                 (date(2026, 11, 16), "st-elsewhere", 1),
             ],
         ),
-        (["topic"], [("(untagged)", 2), ("noise-comfort", 1), ("pain", 2), ("parking", 3)]),
-        (["group"], [("(untagged)", 2), ("environment", 1), ("medicines", 2), ("travel", 3)]),
+        (["topic"], [("(untagged)", 2), ("food-drink", 1), ("pain", 2), ("parking", 3)]),
+        (["group"], [("(untagged)", 2), ("environment", 1), ("location", 3), ("medication", 2)]),
         (
             ["group", "topic", "channel"],
             [
                 ("(untagged)", "(untagged)", "twitter", 2),
-                ("environment", "noise-comfort", "twitter", 1),
-                ("medicines", "pain", "twitter", 2),
-                ("travel", "parking", "reddit", 1),
-                ("travel", "parking", "twitter", 2),
+                ("environment", "food-drink", "twitter", 1),
+                ("location", "parking", "reddit", 1),
+                ("location", "parking", "twitter", 2),
+                ("medication", "pain", "twitter", 2),
             ],
         ),
         (["sentiment"], [("negative", 2), ("positive", 1), ("unscored", 3)]),
@@ -238,6 +243,118 @@ def test_counts_take_the_filters(filled: MentionStore) -> None:
     assert found == [{"topic": "pain", "mentions": 2}, {"topic": "parking", "mentions": 3}]
     with pytest.raises(ConfigError, match="cannot count by 'weeks'; did you mean 'week'"):
         count_by(filled, Filters(), ["weeks"])
+
+
+@pytest.fixture
+def of_all_purposes(pulling: Any, record: Callable[..., Record], signals: Any) -> MentionStore:
+    """Over three weeks, every purpose with every set of topics, every fifth waiting for review."""
+    page = []
+    tags: tuple[tuple[str, ...], ...] = ((), ("parking",), ("parking", "pain"))
+    for number, (purpose, some) in enumerate((one, some) for one in (None, *Purpose) for some in tags):
+        heard = signals(*some, purpose=purpose, purpose_score=0.5, needs_review=number % 5 == 4)
+        page.append(record(f"m{number:02}", at=MONDAY + timedelta(days=number), signals=heard, own=number == 1))
+    pulling.save(*page)
+    pulling.store.roll_up()
+    return pulling.store  # type: ignore[no-any-return]  # Pulling is a class of conftest, which cannot be imported
+
+
+@pytest.mark.parametrize("by", ["topic", "group", "hcahps"])
+def test_query_and_summary_agree(of_all_purposes: MentionStore, by: str) -> None:
+    """Counted by topic and week as by the rollup; a group and a domain of one topic each count as that topic."""
+    crosswalks = {"hcahps": {"parking": ("overall",), "pain": ("symptoms",)}}
+    names = {
+        "topic": {"(untagged)": "(untagged)", "parking": "parking", "pain": "pain"},
+        "group": {"(untagged)": "(untagged)", "parking": "location", "pain": "medication"},
+        "hcahps": {"(untagged)": "(none)", "parking": "overall", "pain": "symptoms"},
+    }[by]
+    asked = count_by(of_all_purposes, Filters(own=False), [by, "week"], crosswalks=crosswalks)
+    first = parse_iso_week("2026-W46")
+    volumes = weekly_volume(of_all_purposes, organization="st-elsewhere", weeks=range(first - 1, first + 6))
+    told = {
+        (names[row.topic], iso_week(row.week)): row.mentions
+        for row in volumes
+        if row.channel == "all" and row.topic in names
+    }
+    assert {(row[by], row["week"]): row["mentions"] for row in asked} == told
+    assert len(told) == 5
+    # The other purposes are there, and counted where they are asked for.
+    everything = count_by(
+        of_all_purposes, Filters(own=False), [by, "week"], crosswalks=crosswalks, every_purpose=True
+    )
+    assert sum(row["mentions"] for row in everything) > sum(told.values())
+
+
+@pytest.mark.parametrize(
+    ("asked", "options", "counted"),
+    [
+        ({}, {}, {"(untagged)": 3, "parking": 5, "pain": 3}),
+        ({}, {"every_purpose": True}, {"(untagged)": 8, "parking": 16, "pain": 8}),
+        ({"purposes": "news"}, {}, {"(untagged)": 1, "parking": 2, "pain": 1}),
+        ({"needs_review": True}, {}, {"(untagged)": 1, "parking": 3, "pain": 1}),
+        ({"topics": "(other purposes)"}, {}, {"(untagged)": 4, "parking": 8, "pain": 4}),
+        ({"topics": "(care)"}, {}, {"(untagged)": 2, "parking": 3, "pain": 2}),
+    ],
+)
+def test_counts_by_topic_are_of_what_volumes_count_unless_asked_otherwise(
+    of_all_purposes: MentionStore, asked: dict[str, Any], options: dict[str, Any], counted: dict[str, int]
+) -> None:
+    found = count_by(of_all_purposes, Filters.of(**asked), ["topic"], **options)
+    assert {row["topic"]: row["mentions"] for row in found} == counted
+    by_channel = count_by(of_all_purposes, Filters.of(**asked), ["channel"], **options)
+    listed = len(ids(of_all_purposes, **asked))
+    assert [row["mentions"] for row in by_channel] == [listed]
+
+
+def test_what_waits_for_review_is_found(of_all_purposes: MentionStore) -> None:
+    waiting = ids(of_all_purposes, needs_review=True)
+    assert waiting == ["m04", "m09", "m14", "m19"]
+    assert ids(of_all_purposes, topics="(to review)") == waiting
+    assert len(ids(of_all_purposes, needs_review=False)) == 20
+    parts = [ids(of_all_purposes, topics=topic) for topic in ("(other purposes)", "(care)")]
+    assert [len(part) for part in parts] == [12, 5]
+    assert ids(of_all_purposes, topics=["(other purposes)", "(care)", "(to review)"]) == sorted(
+        [*parts[0], *parts[1], *waiting]
+    )
+
+
+CROSSWALKS = {
+    "hcahps": {"parking": (), "pain": ("symptoms", "Overall"), "food-drink": ("symptoms",)},
+    "picker": {"parking": ("access",), "pain": (), "food-drink": ("comfort",)},
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "counted"),
+    [
+        (["hcahps"], [("(none)", 3), ("Overall", 2), ("symptoms", 3)]),
+        (["picker"], [("(none)", 2), ("access", 3), ("comfort", 1)]),
+        (["cpes"], [("(none)", 6)]),
+        (["hcahps", "week"], None),
+        (
+            ["hcahps", "picker"],
+            [
+                *(("(none)", "(none)", 2), ("(none)", "access", 1), ("Overall", "access", 2)),
+                *(("symptoms", "access", 2), ("symptoms", "comfort", 1)),
+            ],
+        ),
+        (
+            ["topic", "hcahps"],
+            [
+                *(("(untagged)", "(none)", 2), ("food-drink", "symptoms", 1), ("pain", "Overall", 2)),
+                *(("pain", "symptoms", 2), ("parking", "(none)", 3)),
+            ],
+        ),
+    ],
+)
+def test_counts_by_the_domains_of_surveys(
+    filled: MentionStore, fields: list[str], counted: list[tuple[Any, ...]] | None
+) -> None:
+    found = [tuple(row.values()) for row in count_by(filled, Filters(), fields, crosswalks=CROSSWALKS)]
+    if counted is None:
+        assert found[0] == ("(none)", "2026-W45", 1)
+        assert sum(row[-1] for row in found) == 8
+    else:
+        assert found == counted
 
 
 def test_nothing_is_counted_in_an_empty_store(store: MentionStore) -> None:
@@ -266,10 +383,13 @@ def test_a_data_frame(filled: MentionStore) -> None:
     assert {kinds[name] for name in ("published_at", "edited_at", "removed_at")} == {"datetime64[us, UTC]"}
     assert {kinds[name] for name in ("likes", "replies", "shares", "views")} == {"Int64"}
     assert (kinds["own"], kinds["sentiment_score"], kinds["text"]) == ("boolean", "Float64", "string")
+    assert (kinds["needs_review"], kinds["purpose_score"], kinds["signals_version"]) == (
+        *("boolean", "Float64", "string"),
+    )
     assert frame["published_at"].iloc[0] == MONDAY
     assert list(frame["own"]) == [False, True, False, False]
     assert frame["likes"].isna().all()
-    assert list(frame["topics"]) == [["pain", "parking"], ["noise-comfort"], [], []]
+    assert list(frame["topics"]) == [["pain", "parking"], ["food-drink"], [], []]
     assert dict(filled.query(contains="nowhere to be found").dtypes) == dict(frame.dtypes)
     with pytest.raises(ConfigError, match="no filter 'organisation'; did you mean 'organizations'"):
         filled.query(organisation="x")

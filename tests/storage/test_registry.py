@@ -15,6 +15,7 @@ from listener.coverage import Spans
 from listener.signals.topics import Taxonomy
 from listener.usage import Usage
 from storage import schema
+from storage.counting import PSEUDO_TOPICS
 from storage.queries import weekly_volume
 from storage.store import LastRun, MentionStore, PageCounts, Record, StreamState
 
@@ -30,7 +31,7 @@ def test_declared_once_known_for_ever(
     store: MentionStore, organization: Callable[..., Any], taxonomy: Taxonomy
 ) -> None:
     slugs = {topic.slug for topic in taxonomy.topics}
-    assert names(store, schema.topics.c.slug) == slugs | {"all", "(untagged)"}
+    assert names(store, schema.topics.c.slug) == slugs | set(PSEUDO_TOPICS)
     assert names(store, schema.channels.c.name) == {"twitter", "reddit"}
     store.declare([organization(), organization("new-one")], taxonomy)
     assert names(store, schema.organizations.c.slug) == {"st-elsewhere", "general", "new-one"}

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, select, update
 
 from listener.calendar import week_of_day
-from listener.mention import Metrics, Sentiment
+from listener.mention import Metrics, Purpose, Sentiment
 from storage import schema
+from storage.counting import places
 from storage.queries import WeeklyVolume, weekly_volume
 from storage.store import MentionStore, Record
 
@@ -28,6 +29,36 @@ def counts(store: MentionStore) -> dict[str, set[tuple[Any, ...]]]:
             table.name: {tuple(row) for row in connection.execute(select(table))}
             for table in (schema.daily_volume, schema.weekly_volume)
         }
+
+
+CARE = ("experience", "question")
+
+
+def standing(purpose: str | None, needs_review: bool, tags: set[str]) -> set[str]:
+    """Where a mention counts, said once more in other words."""
+    if needs_review:
+        return {"all", "(to review)"}
+    if purpose in CARE:
+        return {"all", "(care)", *(tags or {"(untagged)"})}
+    return {"all", "(other purposes)"} if purpose else {"all", *(tags or {"(untagged)"})}
+
+
+@pytest.mark.parametrize("purpose", [None, *Purpose])
+@pytest.mark.parametrize("needs_review", [False, True])
+@pytest.mark.parametrize("tags", [(), ("parking", "pain")])
+def test_the_rule_in_python_is_the_rule_in_sql(
+    pulling: Any,
+    record: Callable[..., Record],
+    signals: Any,
+    purpose: Purpose | None,
+    needs_review: bool,
+    tags: tuple[str, ...],
+) -> None:
+    pulling.save(record(signals=signals(*tags, purpose=purpose, needs_review=needs_review)))
+    pulling.store.roll_up()
+    counted = {topic for _, _, _, topic in stored(pulling.store)}
+    assert counted == places(purpose, frozenset(tags), needs_review=needs_review)
+    assert counted == standing(purpose, needs_review, set(tags))
 
 
 def naive(store: MentionStore) -> dict[tuple[int, int, str, str], list[int]]:
@@ -45,7 +76,9 @@ def naive(store: MentionStore) -> dict[tuple[int, int, str, str], list[int]]:
             tags[row.mention_id].add(row.slug)
         figures = {row.mention_id: row for row in connection.execute(select(schema.mention_metrics))}
         rows = connection.execute(
-            select(links, mentions.c.author_id, schema.channels.c.name)
+            select(
+                links, mentions.c.author_id, mentions.c.purpose, mentions.c.needs_review, schema.channels.c.name
+            )
             .join(mentions, mentions.c.id == links.c.mention_id)
             .join(schema.channels, schema.channels.c.id == mentions.c.channel_id)
         )
@@ -54,7 +87,7 @@ def naive(store: MentionStore) -> dict[tuple[int, int, str, str], list[int]]:
                 continue
             metrics = figures.get(row.mention_id)
             engaged = sum(getattr(metrics, name) or 0 for name in ("likes", "replies", "shares")) if metrics else 0
-            for topic in {"all", *(tags[row.mention_id] or {"(untagged)"})}:
+            for topic in standing(row.purpose, row.needs_review, tags[row.mention_id]):
                 cell = (row.organization_id, week_of_day(row.day), row.name, topic)
                 found[cell][0] += 1
                 found[cell][2] += engaged
@@ -81,7 +114,7 @@ def stored(store: MentionStore) -> dict[tuple[int, int, str, str], list[int]]:
 
 def test_a_week_by_hand(pulling: Any, record: Callable[..., Record], signals: Any) -> None:
     good = signals("parking", sentiment=Sentiment.POSITIVE, sentiment_score=0.5)
-    bad = signals("parking", "noise-comfort", sentiment=Sentiment.NEGATIVE, sentiment_score=-0.5)
+    bad = signals("parking", "food-drink", sentiment=Sentiment.NEGATIVE, sentiment_score=-0.5)
     pulling.save(
         record("1", signals=good, pseudonym="a", metrics=Metrics(likes=1, replies=2, shares=3, views=100)),
         record("2", signals=bad, pseudonym="a", at=MONDAY + timedelta(days=1)),
@@ -101,14 +134,14 @@ def test_a_week_by_hand(pulling: Any, record: Callable[..., Record], signals: An
     assert weekly_volume(pulling.store, organization="st-elsewhere", weeks=[WEEK, WEEK + 1]) == [
         row("all", "(untagged)", 2, 1, 0, 1, 0, 1, 0),
         row("all", "all", 5, 3, 2, 1, 1, 1, 6),
-        row("all", "noise-comfort", 2, 2, 2, 0, 0, 0, 0),
+        row("all", "food-drink", 2, 2, 2, 0, 0, 0, 0),
         row("all", "parking", 3, 2, 2, 0, 1, 0, 6),
         row("reddit", "all", 1, 1, 1, 0, 0, 0, 0),
-        row("reddit", "noise-comfort", 1, 1, 1, 0, 0, 0, 0),
+        row("reddit", "food-drink", 1, 1, 1, 0, 0, 0, 0),
         row("reddit", "parking", 1, 1, 1, 0, 0, 0, 0),
         row("twitter", "(untagged)", 2, 1, 0, 1, 0, 1, 0),
         row("twitter", "all", 4, 2, 1, 1, 1, 1, 6),
-        row("twitter", "noise-comfort", 1, 1, 1, 0, 0, 0, 0),
+        row("twitter", "food-drink", 1, 1, 1, 0, 0, 0, 0),
         row("twitter", "parking", 2, 1, 1, 0, 1, 0, 6),
     ]
     assert weekly_volume(pulling.store, organization="general", weeks=[WEEK]) == []
@@ -169,6 +202,23 @@ def test_a_rebuild_mends_whatever_was_wrong(pulling: Any, record: Callable[..., 
     assert counts(store) == right
 
 
+def assert_all_is_the_sum_of_its_parts(store: MentionStore) -> None:
+    """Those with a topic are counted one by one: in the volumes they stand in each of their topics."""
+    sums: dict[str, int] = defaultdict(int)
+    for (_, _, _, topic), figures in stored(store).items():
+        sums[topic] += figures[0]
+    links, mentions, tags = schema.mention_organizations, schema.mentions, schema.mention_topics
+    with store.database.read() as connection:
+        rows = connection.execute(
+            select(mentions.c.id, mentions.c.purpose, mentions.c.needs_review)
+            .join(links, links.c.mention_id == mentions.c.id)
+            .where(links.c.own.is_(False))
+        ).all()
+        tagged = set(connection.execute(select(tags.c.mention_id)).scalars())
+    with_a_topic = sum(row.id in tagged and not row.needs_review and row.purpose in (None, *CARE) for row in rows)
+    assert sums["all"] == with_a_topic + sums["(untagged)"] + sums["(other purposes)"] + sums["(to review)"]
+
+
 OPERATIONS = st.lists(
     st.tuples(
         st.integers(0, 5),
@@ -179,6 +229,8 @@ OPERATIONS = st.lists(
         st.sampled_from([None, 0, 3]),
         st.booleans(),
         st.booleans(),
+        st.sampled_from([None, *Purpose]),
+        st.sampled_from([False, False, True]),
     ),
     max_size=12,
 )
@@ -195,7 +247,7 @@ def test_incremental_equals_rebuilt_equals_naive(
 ) -> None:
     """Whatever is saved in whatever order, rolled up at whatever moments (the store keeps what came before)."""
     store = pulling.store
-    for number, words, day, organization, topics, likes, own, roll in operations:
+    for number, words, day, organization, topics, likes, own, roll, purpose, review in operations:
         at = MONDAY + timedelta(days=day)
         arrives = (
             record(
@@ -203,7 +255,7 @@ def test_incremental_equals_rebuilt_equals_naive(
                 words,
                 at=at,
                 own=own,
-                signals=signals(*topics),
+                signals=signals(*topics, purpose=purpose, needs_review=review),
                 pseudonym=f"p{number % 2}",
                 metrics=Metrics(likes=likes),
             )
@@ -216,6 +268,7 @@ def test_incremental_equals_rebuilt_equals_naive(
     store.roll_up(chunk_days=1)
     incremental = counts(store)
     assert stored(store) == naive(store)
+    assert_all_is_the_sum_of_its_parts(store)
     store.rebuild_rollups()
     assert counts(store) == incremental
 

@@ -49,7 +49,16 @@ def clean(store: MentionStore) -> None:
 
 def test_everything_of_a_mention_is_stored(pulling: Any, record: Callable[..., Record], signals: Any) -> None:
     heard = signals(
-        "parking", "noise-comfort", purpose=Purpose.EXPERIENCE, sentiment=Sentiment.NEGATIVE, sentiment_score=-0.5
+        "parking",
+        "food-drink",
+        purpose=Purpose.EXPERIENCE,
+        purpose_score=0.75,
+        needs_review=True,
+        sentiment=Sentiment.NEGATIVE,
+        sentiment_score=-0.5,
+        positive_part=0.25,
+        negative_part=0.5,
+        version="2026.2+models-1",
     )
     arrived = record(
         "t3_x",
@@ -75,8 +84,13 @@ def test_everything_of_a_mention_is_stored(pulling: Any, record: Callable[..., R
             "removed_at": None,
             "language": "en",
             "purpose": "experience",
+            "purpose_score": 0.75,
+            "needs_review": True,
             "sentiment": "negative",
             "sentiment_score": -0.5,
+            "positive_part": 0.25,
+            "negative_part": 0.5,
+            "signals_version": "2026.2+models-1",
             "text": "the lot 🅿 was full",
             "text_fingerprint": text_fingerprint("the lot 🅿 was full"),
             "permalink": "https://example.org/x",
@@ -91,9 +105,9 @@ def test_everything_of_a_mention_is_stored(pulling: Any, record: Callable[..., R
     metrics = only(pulling.store, schema.mention_metrics)
     assert (metrics["likes"], metrics["replies"], metrics["shares"], metrics["views"]) == (3, 2, None, 2**40)
     assert only(pulling.store, schema.authors)["pseudonym"] == "p1"
-    assert topics_of(pulling.store) == {("parking", "rule"), ("noise-comfort", "rule")}
+    assert topics_of(pulling.store) == {("parking", "rule"), ("food-drink", "rule")}
     phrases = {tuple(row["phrases"]) for row in all_of(pulling.store, schema.mention_topics)}
-    assert phrases == {("parking",), ("noise comfort",)}
+    assert phrases == {("parking",), ("food drink",)}
     link = only(pulling.store, schema.mention_organizations)
     assert (link["day"], link["own"]) == (arrived.day, False)
     assert only(pulling.store, schema.dirty_days)["day"] == arrived.day
@@ -135,6 +149,28 @@ def test_an_edit_replaces_text_and_topics_but_a_persons_tags_stay(
     assert after["author_id"] == mention["author_id"]
     assert topics_of(pulling.store) == {("food-drink", "rule"), ("costs-billing", "human")}
     assert len(all_of(pulling.store, schema.dirty_days)) == 1
+
+
+def test_an_edit_and_a_restored_text_are_heard_whole(
+    pulling: Any, record: Callable[..., Record], tombstone: Callable[..., Record], signals: Callable[..., Signals]
+) -> None:
+    def heard() -> tuple[Any, ...]:
+        row = only(pulling.store, schema.mentions)
+        names = ("purpose", "purpose_score", "needs_review", "positive_part", "negative_part", "signals_version")
+        return tuple(row[name] for name in names)
+
+    sure = {"purpose": Purpose.QUESTION, "purpose_score": 0.75, "positive_part": 0.5, "negative_part": 0.25}
+    pulling.save(record(signals=signals(**sure, version="1")))
+    assert heard() == ("question", 0.75, False, 0.5, 0.25, "1")
+    pulling.save(record(text="edited", edited_at=LATE, signals=signals(needs_review=True, version="2")))
+    assert heard() == (None, None, True, None, None, "2")
+    pulling.save(tombstone())
+    assert heard() == (None, None, True, None, None, "2")
+    pulling.save(record(text="back", edited_at=LATE, signals=signals(**sure, version="3")))
+    assert heard() == ("question", 0.75, False, 0.5, 0.25, "3")
+    pulling.save(tombstone("never seen"))
+    gone = all_of(pulling.store, schema.mentions)[1]
+    assert (gone["purpose"], gone["needs_review"], gone["signals_version"]) == (None, False, None)
 
 
 PLACE = {"permalink": "https://example.org/x", "parent_external_id": "t3_p", "conversation_id": "t3_c"}

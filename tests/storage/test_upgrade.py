@@ -20,6 +20,7 @@ from listener.errors import ConfigError, StoreError
 from storage.backup import backup
 from storage.migrating import alembic_config
 from storage.opening import connect
+from storage.queries import Filters, rows, weekly_volume
 from storage.schema import SCHEMA_VERSION
 from storage.store import MentionStore, Record
 from storage.upgrade import check, current, upgrade
@@ -60,6 +61,83 @@ def test_the_way_back_leaves_nothing(store_url: str) -> None:
     assert current(store_url) is None
     assert upgrade(store_url) == (None, SCHEMA_VERSION)
     assert check(store_url) == []
+
+
+AT = "'2026-11-09 12:00:00.000000'"
+FIRST = (
+    "INSERT INTO organizations (id, slug, name, timezone) VALUES (1, 'st-elsewhere', 'x', 'America/Toronto')",
+    "INSERT INTO channels (id, name) VALUES (1, 'twitter')",
+    "INSERT INTO topics VALUES (9, 'parking', 'Parking', 'travel', 'Parking.', '2026.1')",
+    *(
+        "INSERT INTO mentions (id, channel_id, external_id, kind, published_at, purpose, sentiment, text, "
+        "text_fingerprint, first_seen_at, changed_at, checked_at) "
+        f"VALUES ({n}, 1, 'm{n}', 'post', {AT}, {purpose}, 'negative', 'parking', 'f', {AT}, {AT}, {AT})"
+        for n, purpose in ((1, "NULL"), (2, "'experience'"), (3, "'news'"))
+    ),
+    *(
+        f"INSERT INTO mention_organizations (mention_id, organization_id, day, own) VALUES ({n}, 1, 20766, false)"
+        for n in (1, 2, 3)
+    ),
+    "INSERT INTO mention_topics (mention_id, topic_id, source, score, phrases) VALUES (1, 9, 'rule', 1.0, '[]')",
+    "INSERT INTO mention_topics (mention_id, topic_id, source, score, phrases) VALUES (3, 9, 'rule', 1.0, '[]')",
+    "INSERT INTO daily_volume SELECT 1, 20766, 1, id, 3, 3, 0, 0, 0, 0 FROM topics WHERE slug = 'all'",
+    "INSERT INTO daily_volume SELECT 1, 20700, 1, id, 7, 7, 0, 0, 0, 0 FROM topics WHERE slug = 'all'",
+)
+
+
+def test_a_filled_store_of_the_first_schema_is_upgraded(empty_url: str) -> None:
+    """What was heard stays, who heard it is not known, and every day is counted anew."""
+    database = connect(empty_url)
+    with database.write() as connection:
+        command.upgrade(alembic_config(connection), "0001")
+    database.close()
+    run(empty_url, *FIRST)
+    with pytest.raises(StoreError, match=r"schema 0001 is older"):
+        MentionStore.open(empty_url)
+    assert upgrade(empty_url) == ("0001", SCHEMA_VERSION)
+    assert check(empty_url) == []
+    with MentionStore.open(empty_url) as store:
+        found = list(rows(store, Filters(), sort="external_id"))
+        assert [(row["purpose"], row["topics"]) for row in found] == [
+            (None, ["parking"]),
+            ("experience", []),
+            ("news", ["parking"]),
+        ]
+        for row in found:
+            new = ("purpose_score", "needs_review", "positive_part", "negative_part", "signals_version")
+            assert [row[name] for name in new] == [None, False, None, None, None]
+        assert store.roll_up() == 2
+        week = weekly_volume(store, organization="st-elsewhere", weeks=[2967])
+    assert {row.topic: row.mentions for row in week if row.channel == "all"} == {
+        "all": 3,
+        "(care)": 1,
+        "parking": 1,
+        "(untagged)": 1,
+        "(other purposes)": 1,
+    }
+    assert check(empty_url) == []
+
+
+def test_the_way_back_to_the_first_schema_and_up_again(pulling: Any, record: Any, store_url: str) -> None:
+    pulling.save(record())
+    pulling.store.roll_up()
+    database = connect(store_url)
+    with database.write() as connection:
+        command.downgrade(alembic_config(connection), "0001")
+    database.close()
+    assert current(store_url) == "0001"
+    assert upgrade(store_url) == ("0001", SCHEMA_VERSION)
+    assert check(store_url) == []
+
+
+@pytest.mark.parametrize("score", ["-0.1", "1.1"])
+def test_a_probability_lies_between_0_and_1(pulling: Any, record: Any, score: str) -> None:
+    pulling.save(record())
+    with (
+        pytest.raises(Exception, match=r"(?i)check constraint"),
+        pulling.store.database.write() as connection,
+    ):
+        connection.execute(text(f"UPDATE mentions SET purpose_score = {score}"))
 
 
 def test_a_migration_that_fails_leaves_nothing(empty_url: str) -> None:

@@ -1,0 +1,297 @@
+"""Hears stored mentions again: which ones, what is known of them, and the one transaction that writes a chunk.
+
+Texts are read first and heard outside of any transaction, for hearing may take seconds and writers would wait.
+What was edited, removed or heard anew meanwhile is not written over.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import ColumnElement, and_, bindparam, func, select, true, update
+
+from listener.mention import Source
+from storage.bulk import batches
+from storage.changes import SignalChange, breaks, every_change, write_change
+from storage.heard import HEARD, delete_hits, heard_columns, write_hits
+from storage.registry import topic_ids
+from storage.rolling import daily_counts
+from storage.schema import channels, mention_organizations, mention_topics, mentions, topics
+from storage.writing import mark_days, take_turn
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from listener.signals.analysis import Signals
+    from storage.store import MentionStore
+
+Hit = tuple[str, str, float, tuple[str, ...]]
+"""A topic as it is stored: slug, source, score, phrases."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which mentions are to be heard by ``version``: those of another one, or those that ``heard_by`` has heard.
+
+    ``since_day`` leaves out what was published before that day of every organization that has it. Tombstones have
+    no text, and are always left out.
+    """
+
+    version: str
+    heard_by: str | None = None
+    since_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredText:
+    """A text to be heard again; ``language`` is what was heard or what the platform said."""
+
+    id: int
+    channel: str
+    text: str
+    text_fingerprint: str
+    language: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is stored of a mention's signals: its columns (language included), its topics, those that people gave.
+
+    ``removed`` says that it has become a tombstone.
+    """
+
+    text_fingerprint: str
+    removed: bool
+    columns: Mapping[str, Any]
+    hits: frozenset[Hit]
+    by_people: frozenset[str]
+
+    @property
+    def slugs(self) -> frozenset[str]:
+        """Every topic the mention has."""
+        return self.by_people | {slug for slug, *_ in self.hits}
+
+    def differs(self, signals: Signals) -> bool:
+        """Say whether ``signals`` are others than what is kept; who heard them does not matter."""
+        new = columns_of(signals, self)
+        same = all(new[name] == value for name, value in self.columns.items() if name != "signals_version")
+        return not same or hits_of(signals) != self.hits
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What became of a chunk: how many were written, how many of them differ, and which were overtaken.
+
+    An overtaken one got another text meanwhile, or became a tombstone.
+    """
+
+    written: int
+    changed: int
+    overtaken: tuple[int, ...] = ()
+
+
+def columns_of(signals: Signals, kept: Kept) -> dict[str, Any]:
+    """Return the columns to write; a language that is not heard again is still what it was."""
+    return {"language": signals.language or kept.columns["language"], **heard_columns(signals)}
+
+
+def hits_of(signals: Signals) -> frozenset[Hit]:
+    """Return the topics as they are stored."""
+    return frozenset((hit.slug, hit.source.value, hit.score, tuple(hit.phrases)) for hit in signals.topics)
+
+
+def count_wanted(store: MentionStore, wanted: Wanted) -> int:
+    """Return how many mentions are to be heard again."""
+    with store.database.read() as connection:
+        query = select(func.count()).select_from(mentions).where(_chosen(wanted))
+        return int(connection.execute(query).scalar_one())
+
+
+def texts(store: MentionStore, wanted: Wanted, *, after: int, limit: int) -> list[StoredText]:
+    """Return the next texts, in the order of their ids, that come after the id ``after``."""
+    query = (
+        select(mentions.c.id, channels.c.name, mentions.c.text, mentions.c.text_fingerprint, mentions.c.language)
+        .join(channels, channels.c.id == mentions.c.channel_id)
+        .where(mentions.c.id > after, _chosen(wanted))
+        .order_by(mentions.c.id)
+        .limit(limit)
+    )
+    with store.database.read() as connection:
+        return [StoredText(*row) for row in connection.execute(query)]
+
+
+def _chosen(wanted: Wanted) -> ColumnElement[bool]:
+    links = mention_organizations
+    heard_by = mentions.c.signals_version
+    since = (
+        select(links.c.mention_id)
+        .where(links.c.mention_id == mentions.c.id, links.c.day >= wanted.since_day)
+        .exists()
+        if wanted.since_day is not None
+        else true()
+    )
+    version = (
+        heard_by == wanted.heard_by if wanted.heard_by is not None else heard_by.is_distinct_from(wanted.version)
+    )
+    return and_(mentions.c.removed_at.is_(None), version, since)
+
+
+def kept_of(store: MentionStore, rows: Sequence[int]) -> dict[int, Kept]:
+    """Return what is kept of these mentions, by id."""
+    with store.database.read() as connection:
+        return _kept(connection, rows)
+
+
+def _kept(connection: Connection, rows: Sequence[int]) -> dict[int, Kept]:
+    names = ("language", *HEARD)
+    hits: defaultdict[int, set[Hit]] = defaultdict(set)
+    by_people: defaultdict[int, set[str]] = defaultdict(set)
+    found: dict[int, Kept] = {}
+    tags = select(
+        *(mention_topics.c[name] for name in ("mention_id", "source", "score", "phrases")), topics.c.slug
+    ).join(topics, topics.c.id == mention_topics.c.topic_id)
+    marks = select(
+        mentions.c.id, mentions.c.text_fingerprint, mentions.c.removed_at, *(mentions.c[name] for name in names)
+    )
+    for some in batches(rows):
+        for tag in connection.execute(tags.where(mention_topics.c.mention_id.in_(some))):
+            if tag.source == Source.HUMAN.value:
+                by_people[tag.mention_id].add(tag.slug)
+            else:
+                hits[tag.mention_id].add((tag.slug, tag.source, tag.score, tuple(tag.phrases)))
+        for row, digest, removed_at, *values in connection.execute(marks.where(mentions.c.id.in_(some))):
+            found[row] = Kept(
+                digest,
+                removed_at is not None,
+                dict(zip(names, values, strict=True)),
+                frozenset(hits[row]),
+                frozenset(by_people[row]),
+            )
+    return found
+
+
+def rewrite(store: MentionStore, heard: Sequence[tuple[StoredText, Signals]]) -> Rewritten:
+    """Write in one transaction what was heard in these texts, and mark the days that it changes.
+
+    A person's topics stay. A mention that is heard as before gets its new version and nothing else, and its day is
+    not counted again. Raises ``LookupError`` for a topic that was not declared to the store.
+    """
+    with store.database.write() as connection:
+        _take_turns(connection, [text.id for text, _ in heard])
+        kept = _kept(connection, [text.id for text, _ in heard])
+        sound = [(text.id, signals) for text, signals in heard if _is_as_read(text, kept.get(text.id))]
+        changed = [(row, signals) for row, signals in sound if kept[row].differs(signals)]
+        _write_columns(connection, kept, changed)
+        others = {row for row, _ in sound} - {row for row, _ in changed}
+        _write_versions(connection, [(row, signals) for row, signals in sound if row in others])
+        retagged = [(row, signals) for row, signals in changed if hits_of(signals) != kept[row].hits]
+        delete_hits(connection, [row for row, _ in retagged])
+        write_hits(connection, _known_topics(connection, retagged), retagged)
+        mark_days(connection, [row for row, _ in changed])
+    written = {row for row, _ in sound}
+    return Rewritten(len(sound), len(changed), tuple(text.id for text, _ in heard if text.id not in written))
+
+
+def _is_as_read(text: StoredText, kept: Kept | None) -> bool:
+    return kept is not None and not kept.removed and kept.text_fingerprint == text.text_fingerprint
+
+
+def _take_turns(connection: Connection, rows: Sequence[int]) -> None:
+    found: set[int] = set()
+    for some in batches(rows):
+        found.update(connection.execute(select(mentions.c.channel_id).where(mentions.c.id.in_(some))).scalars())
+    # In one order, or two of these would wait for each other.
+    for channel_id in sorted(found):
+        take_turn(connection, channel_id)
+
+
+def _write_columns(
+    connection: Connection, kept: Mapping[int, Kept], changed: Iterable[tuple[int, Signals]]
+) -> None:
+    rows = [{"row": row, **columns_of(signals, kept[row])} for row, signals in changed]
+    if rows:
+        connection.execute(update(mentions).where(mentions.c.id == bindparam("row")), rows)
+
+
+def _write_versions(connection: Connection, same: Iterable[tuple[int, Signals]]) -> None:
+    by_version: defaultdict[str | None, list[int]] = defaultdict(list)
+    for row, signals in same:
+        by_version[signals.version or None].append(row)
+    for version, rows in by_version.items():
+        for some in batches(rows):
+            connection.execute(update(mentions).where(mentions.c.id.in_(some)).values(signals_version=version))
+
+
+def _known_topics(connection: Connection, heard: Iterable[tuple[int, Signals]]) -> Mapping[str, int]:
+    known = topic_ids(connection)
+    if unknown := {hit.slug for _, signals in heard for hit in signals.topics} - known.keys():
+        raise LookupError(f"topics that were not declared to the store: {', '.join(sorted(unknown))}")
+    return known
+
+
+def keep_retag(store: MentionStore, wanted: Wanted, *, mentions_heard: int, changed: int, now: datetime) -> None:
+    """Write down that mentions were heard again; nothing where nothing was, unless a break is closed by that."""
+    with store.database.write() as connection:
+        known = every_change(connection)
+        before = known[-1].to_version if known else None
+        whole = not _is_left(connection, wanted.version)
+        closes = whole and (before != wanted.version or bool(breaks(known)))
+        if not mentions_heard and not closes:
+            return
+        since = None if whole else _first_day(connection) if wanted.since_day is None else wanted.since_day
+        write_change(
+            connection,
+            SignalChange(
+                made_at=now,
+                since_day=since,
+                from_version=wanted.heard_by or before,
+                to_version=wanted.version,
+                mentions=mentions_heard,
+                changed=changed,
+            ),
+        )
+
+
+def _is_left(connection: Connection, version: str) -> bool:
+    others = _chosen(Wanted(version=version))
+    return connection.execute(select(mentions.c.id).where(others).limit(1)).first() is not None
+
+
+def _first_day(connection: Connection) -> int | None:
+    day: int | None = connection.execute(select(func.min(mention_organizations.c.day))).scalar_one()
+    return day
+
+
+def weights(store: MentionStore, rows: Sequence[int], *, since_day: int | None) -> dict[int, int]:
+    """Return how often each mention counts: once for each organization that did not write it itself."""
+    links = mention_organizations
+    found: dict[int, int] = {}
+    with store.database.read() as connection:
+        for some in batches(rows):
+            query = (
+                select(links.c.mention_id, func.count())
+                .where(links.c.mention_id.in_(some), links.c.own.is_(False), _from(since_day))
+                .group_by(links.c.mention_id)
+            )
+            found.update((row, count) for row, count in connection.execute(query))
+    return found
+
+
+def topic_volumes(store: MentionStore, *, since_day: int | None) -> dict[str, int]:
+    """Return how many mentions each topic and pseudo-topic counts, over all organizations, from the mentions."""
+    counted = daily_counts(_from(since_day)).subquery()
+    query = (
+        select(topics.c.slug, func.sum(counted.c.mentions))
+        .join(topics, topics.c.id == counted.c.topic_id)
+        .group_by(topics.c.slug)
+    )
+    with store.database.read() as connection:
+        return {slug: int(count) for slug, count in connection.execute(query)}
+
+
+def _from(since_day: int | None) -> ColumnElement[bool]:
+    return true() if since_day is None else mention_organizations.c.day >= since_day
