@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from listener.cli import ask, database, demo, pull, setup, taxonomy
+from listener.cli import ask, database, demo, evaluate, pull, setup, taxonomy
 from listener.cli.logs import LogFormat, configure
 from listener.cli.options import flag
 from listener.cli.state import DEFAULT_CONFIG, State
@@ -77,6 +77,8 @@ def root(
 for commands in (setup, pull, ask, demo):
     commands.register(app)
 app.add_typer(taxonomy.app, name="topics")
+app.add_typer(evaluate.sentiment_app, name="sentiment")
+app.add_typer(evaluate.purpose_app, name="purpose")
 app.add_typer(database.app, name="db")
 app.add_typer(setup.config_app, name="config")
 
@@ -88,5 +90,5 @@ def _unwrap(commands: typer.Typer) -> None:
         command.help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
-for group in (app, taxonomy.app, database.app, setup.config_app):
+for group in (app, taxonomy.app, evaluate.sentiment_app, evaluate.purpose_app, database.app, setup.config_app):
     _unwrap(group)

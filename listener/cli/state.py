@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from listener.settings import Settings
-    from listener.signals.topics import Taxonomy
+    from listener.signals.taxonomy import Taxonomy
     from storage.store import MentionStore
 
 DEFAULT_CONFIG = Path("listener.toml")
@@ -58,14 +58,14 @@ class State:
     @cached_property
     def taxonomy(self) -> Taxonomy:
         """The taxonomy in force; raises ``ConfigError``."""
-        from listener.signals.topics import Taxonomy
+        from listener.signals.taxonomy import Taxonomy
 
         return Taxonomy.load(self.settings.topics_file)
 
     @property
     def taxonomy_or_shipped(self) -> Taxonomy:
         """The taxonomy in force, or the shipped one where there is no configuration yet."""
-        from listener.signals.topics import Taxonomy
+        from listener.signals.taxonomy import Taxonomy
 
         return self.taxonomy if self.is_configured else Taxonomy.load(None)
 

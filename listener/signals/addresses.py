@@ -21,6 +21,20 @@ _STREET = re.compile(
     rf"(?:(?:{_KINDS}|{_KINDS.upper()})(?!\w)|(?:{_LOOSE_KINDS}|{_LOOSE_KINDS.upper()})(?! ?[a-z]|\w)"
     rf"|Dr(?!\.? ?[A-Z]|\w))\.?{_QUARTER}(?:,? (?i:{_UNIT}))?"
 )
+# French puts the kind first: "1234, rue Saint-Denis, app. 5", "12 bis avenue du Parc". Kinds that are other words
+# too ("2 places de la Francophonie", "3 cours de yoga") make an address only before a name.
+_FR_UNIT = r"(?:app(?:\.|t\.?|artement)?|bureau|unit(?:é|e)|suite|chambre|local) ?#?\d{1,5}[a-z]?(?!\w)"
+_FR_LINK = r"(?:(?:de la|de l['\u2019]|du|des|de|d['\u2019]|la|le|les|l['\u2019]) ?)?"
+_FR_KINDS = r"rue|avenue|av\.|boul\.|boulevard|bd|blvd|chemin|ch\.|impasse|all(?:é|e)e|ruelle|croissant"
+_FR_LOOSE_KINDS = r"place|route|cours|c(?:ô|o)te|quai|rang|mont(?:é|e)e|terrasse|square"
+_FR_NAME = r"[^\W\d_a-zà-ÿ][\w'\u2019-]{0,40}"
+_FR_STREET = re.compile(
+    rf"(?<![\w$£€.,:/-])(?:(?i:{_FR_UNIT}),? )?"
+    r"\d{1,5}(?:[A-Za-z]| ?(?:bis|ter)(?!\w))?(?:[-/]\d{1,5})?,? "
+    rf"(?:(?i:{_FR_KINDS}) (?i:{_FR_LINK})[\w'\u2019-]{{1,40}}"
+    rf"|(?i:{_FR_LOOSE_KINDS}) (?i:{_FR_LINK}){_FR_NAME})"
+    rf"(?: {_FR_NAME}){{0,3}}(?: (?:Est|Ouest|Nord|Sud|[NSEO]\.?)(?!\w))?(?:,? (?i:{_FR_UNIT}))?"
+)
 # In lower case a street is told from "2 minutes down the road" only by what stands before it.
 _LIVED_AT = re.compile(
     r"(?<!\w)((?:live[sd]?|living|stay(?:s|ed|ing)?|moved|home|house|address|reside[sd]?)"
@@ -61,6 +75,7 @@ def redact_addresses(text: str) -> str:
         text = _BRITISH.sub(ADDRESS, _CANADIAN.sub(ADDRESS, text))
     if _FIVE_DIGITS.search(text):
         text = _ZIP.sub(rf"\1{ADDRESS}", text)
+    text = _FR_STREET.sub(ADDRESS, text)
     lowered = text.lower()
     if any(word in lowered for word in _DWELLING_WORDS):
         text = _LIVED_AT.sub(rf"\1{ADDRESS}", text)

@@ -43,8 +43,8 @@ _PROVIDERS = (
     "sympatico",
 )
 _SPELT_EMAIL = re.compile(
-    r"(?<![\w.+-])(?:[\w.+-]{1,64} dot ){0,2}[\w.+-]++ ?[\[(]? ?(?:at|@) ?[\])]? ?"
-    rf"(?:{'|'.join(_PROVIDERS)})(?:mail)? ?[\[(]? ?(?:dot|\.) ?[\])]? ?"
+    r"(?<![\w.+-])(?:[\w.+-]{1,64} (?:dot|point) ){0,2}[\w.+-]++ ?[\[(]? ?(?:at|@|arobase|a commercial) ?[\])]? ?"
+    rf"(?:{'|'.join(_PROVIDERS)})(?:mail)? ?[\[(]? ?(?:dot|point|\.) ?[\])]? ?"
     r"(?:com|ca|net|me|co ?(?:dot|\.) ?uk)(?!\w)",
     re.IGNORECASE,
 )

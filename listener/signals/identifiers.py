@@ -47,18 +47,22 @@ _SIN = re.compile(r"(?<![\w.,$£€-])\d{3}([ -])\d{3}\1\d{3}(?![\w-]|[.,]\d)")
 _SSN = re.compile(r"(?<![\w-])(?!000|666|9)\d{3}-(?!00)\d\d-(?!0000)\d{4}(?![\w-])")
 _NINO = re.compile(r"(?<!\w)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D](?!\w)")
 
-_MONTH = r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec)[a-z]{0,6}\.?"
+_MONTH = (
+    r"(?:jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec|f(?:é|e)v|avr|mai|juin|juil|ao(?:û|u)t|d(?:é|e)c)"
+    r"[a-zéû]{0,6}\.?"
+)
 _DATE = (
     r"(?:\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}|\d{1,2} \d{1,2} \d{4}|\d{8}"
-    rf"|\d{{1,2}}(?:st|nd|rd|th)? (?:of )?{_MONTH}(?:,? ?\d{{2,4}})?"
+    rf"|\d{{1,2}}(?:st|nd|rd|th|er)? (?:of )?{_MONTH}(?:,? ?\d{{2,4}})?"
     rf"|{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?(?:,? ?(?:18|19|20)\d\d)?)"
 )
 _BORN = re.compile(
-    rf"(?<!\w)((?:d\.?o\.?b\.?|date of birth|birth ?da(?:te|y)|b-?day|born)(?![a-z])"
-    rf"(?: ?(?:is|was|on|the|:|=|-|,)){{0,3}} ?)\(?{_DATE}(?!\w)",
+    rf"(?<!\w)((?:d\.?o\.?b\.?|date of birth|birth ?da(?:te|y)|b-?day|born"
+    rf"|d\.?d\.?n\.?|date de naissance|n(?:é|e)e?|naissance|anniversaire)(?![a-zé])"
+    rf"(?: ?(?:is|was|on|the|est|le|:|=|-|,)){{0,3}} ?)\(?{_DATE}(?!\w)",
     re.IGNORECASE,
 )
-_BIRTH_WORDS = ("born", "birth", "dob", "d.o", "day")
+_BIRTH_WORDS = ("born", "birth", "dob", "d.o", "day", "naissance", "né", "nee ", "ne le", "ddn", "d.d.n", "anniv")
 _EIGHT_DIGITS = re.compile(r"\d(?:[ -]?\d){7}")
 _FIVE_DIGITS = re.compile(r"\d(?:[ -]?\d){4}")
 _NHS_WEIGHTS = range(10, 1, -1)

@@ -1,67 +1,26 @@
-"""Topics by transparent rules: a taxonomy of patient-experience subjects, and the phrases that tell them.
+"""Topics by transparent rules: which topics of a taxonomy a text has, and the phrases that tell them.
 
-The taxonomy is data (``config/topics.toml``, or a hospital's own file); how its phrases are written is told in
-:mod:`listener.signals.phrases`. A mention has none, one or several topics, each with the phrases that matched,
-so that a person can see why.
+A mention has none, one or several topics, each with the phrases that matched, so that a person can see why. What
+the topics are is told in :mod:`listener.signals.taxonomy`, how phrases are written in
+:mod:`listener.signals.phrases`.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
-from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self, get_args
 
-from ahocorasick_rs import AhoCorasick, Implementation
-from pydantic import AfterValidator, Field, field_validator
-
-from listener.errors import ConfigError
 from listener.mention import Source
-from listener.resources import config_file
-from listener.settings import Section, parse
-from listener.signals.phrases import PhraseError, compile_phrase, is_word, normalize
+from listener.signals.automaton import PhraseAutomaton
+from listener.signals.phrases import compile_phrase, is_word, normalize
+from listener.signals.taxonomy import LANGUAGES, Language, Taxonomy, Topic
 
-ALL = "all"
-UNTAGGED = "(untagged)"
-RESERVED_SLUGS = frozenset({ALL, UNTAGGED})
-
-HcahpsDomain = Literal[
-    "nurses",
-    "doctors",
-    "responsiveness",
-    "restfulness",
-    "cleanliness",
-    "medicines",
-    "symptoms",
-    "coordination",
-    "discharge",
-    "overall",
-    "recommend",
-]
-HCAHPS_DOMAINS: tuple[str, ...] = get_args(HcahpsDomain)
-
-_SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Topic:
-    """One subject of patient experience: what it means, and the phrases that tell it.
-
-    ``exclude`` are phrases that take away every match they overlap ("can't wait to" is no waiting time).
-    ``hcahps`` names the domains of the HCAHPS survey (USA, 2025 form) that ask about the same subject.
-    """
-
-    slug: str
-    name: str
-    group: str
-    definition: str
-    phrases: tuple[str, ...]
-    exclude: tuple[str, ...] = ()
-    hcahps: tuple[str, ...] = ()
+# Taxonomy is here for those who still look for it where it was.
+__all__ = ["Taxonomy", "TopicHit", "TopicMatcher", "redundancies"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,166 +37,160 @@ class TopicHit:
     phrases: tuple[str, ...]
 
 
-def _phrase(value: str) -> str:
-    try:
-        compile_phrase(value)
-    except PhraseError as error:
-        raise ValueError(str(error)) from error
-    return value
-
-
-_Phrase = Annotated[str, AfterValidator(_phrase)]
-
-
-class _TopicTable(Section):
-    """A ``[[topics]]`` table as it stands in the file."""
-
-    slug: str
-    name: str = Field(min_length=1)
-    group: str = Field(min_length=1)
-    definition: str = Field(min_length=1)
-    phrases: tuple[_Phrase, ...] = Field(min_length=1)
-    exclude: tuple[_Phrase, ...] = ()
-    hcahps: tuple[HcahpsDomain, ...] = ()
-
-    @field_validator("slug")
-    @classmethod
-    def _well_formed(cls, value: str) -> str:
-        if value in RESERVED_SLUGS:
-            raise ValueError("is reserved for the counts of every mention and of untagged ones; choose another")
-        if not _SLUG.fullmatch(value):
-            raise ValueError('use lower-case letters, digits and single hyphens, such as "waiting-times"')
-        return value
-
-    @field_validator("phrases", "exclude")
-    @classmethod
-    def _each_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if twice := _first_repeated(normalize(phrase) for phrase in value):
-            raise ValueError(f"{twice!r} stands in it twice; take one out")
-        return value
-
-
-class _TaxonomyTable(Section):
-    """The whole file."""
-
-    version: str = Field(min_length=1)
-    topics: tuple[_TopicTable, ...] = Field(min_length=1)
-
-    @field_validator("topics")
-    @classmethod
-    def _unique(cls, value: tuple[_TopicTable, ...]) -> tuple[_TopicTable, ...]:
-        if twice := _first_repeated(topic.slug for topic in value):
-            raise ValueError(f"two topics have the slug {twice!r}; each needs its own")
-        return value
-
-
-def _first_repeated(words: Iterable[str]) -> str | None:
-    seen: set[str] = set()
-    for word in words:
-        if word in seen:
-            return word
-        seen.add(word)
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Taxonomy:
-    """The topics a mention can have, under one ``version`` that the store keeps beside what it tagged."""
-
-    version: str
-    topics: tuple[Topic, ...]
-
-    @classmethod
-    def load(cls, path: Path | None = None) -> Self:
-        """Read the taxonomy file ``path``, or the shipped one.
-
-        Raises ``ConfigError`` naming the file, the key, its value and the fix.
-        """
-        file = path or config_file("topics.toml")
-        try:
-            document = tomllib.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise ConfigError(f"no taxonomy at {file}: correct topics.file, or leave it out") from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{file} cannot be read: {error}") from error
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{file} is not valid TOML: {error}") from error
-        table = parse(_TaxonomyTable, document, origin=str(file))
-        return cls(table.version, tuple(Topic(**topic.model_dump()) for topic in table.topics))
-
-    @property
-    def slugs(self) -> tuple[str, ...]:
-        """The slugs of the topics, in the file's order."""
-        return tuple(topic.slug for topic in self.topics)
-
-
-class _Rule(NamedTuple):
-    """What a pattern says where it matches: the phrase with this number, or that a topic's matches are void.
-
-    ``open_end`` and ``rest`` are the pattern's (:class:`~listener.signals.phrases.Pattern`).
-    """
-
-    open_end: bool
-    rest: re.Pattern[str] | None
-    phrase: int
-    topic: int
-    excludes: bool
+_MOST_HITS = 10_000
+"""As many are made once and shared."""
 
 
 class TopicMatcher:
-    """Finds the topics of a text, all phrases of a taxonomy in one pass over it.
+    """Finds the topics of a text, all of a taxonomy's phrases of one language in one pass over it.
 
-    An Aho-Corasick automaton finds the fixed beginning of every phrase; where one stands at the beginning of
-    a word, the rest of the phrase is checked there. Time grows with the length of the text and the number of
-    matches in it. Safe to share between threads.
+    A :class:`~listener.signals.automaton.PhraseAutomaton` tells which phrases stand in the text. Where they stand
+    is asked only of a topic that an ``exclude`` phrase was found of. Time grows with the length of the text and
+    the number of matches in it. Safe to share between threads.
     """
 
-    def __init__(self, taxonomy: Taxonomy) -> None:
+    def __init__(self, taxonomy: Taxonomy, language: Language = "en") -> None:
         self._topics = sorted(taxonomy.topics, key=lambda topic: topic.slug)
         self._phrases: list[str] = []
         self._topic_of: list[int] = []
-        rules: defaultdict[str, list[_Rule]] = defaultdict(list)
+        self._excludes: set[int] = set()
         for number, topic in enumerate(self._topics):
-            for excludes, phrases in ((False, topic.phrases), (True, topic.exclude)):
-                for phrase in phrases:
-                    for pattern in compile_phrase(phrase):
-                        rule = _Rule(pattern.open_end, pattern.rest, len(self._phrases), number, excludes)
-                        rules[pattern.literal].append(rule)
-                    self._phrases.append(phrase)
-                    self._topic_of.append(number)
-        self._rules = list(rules.values())
-        self._starts_word = [is_word(literal[0]) for literal in rules]
-        self._automaton = AhoCorasick(rules, implementation=Implementation.DFA)
+            phrases, exclude = topic.phrases_in(language), topic.exclude_in(language)
+            self._phrases += (*phrases, *exclude)
+            self._topic_of += [number] * (len(phrases) + len(exclude))
+            self._excludes.update(range(len(self._phrases) - len(exclude), len(self._phrases)))
+        self._automaton = PhraseAutomaton(self._phrases)
+        self._written: dict[int, _Written] = {}
+        self._hits: dict[tuple[int, ...], TopicHit] = {}
 
     def match(self, text: str) -> tuple[TopicHit, ...]:
         """Return the topics of ``text`` sorted by slug, each with its phrases in the taxonomy's order."""
         text = normalize(text)
-        found: dict[int, list[tuple[int, int]]] = {}
-        void: dict[int, bytearray] = {}
-        for literal, start, stop in self._automaton.find_matches_as_indexes(text, overlapping=True):
-            if start and self._starts_word[literal] and is_word(text[start - 1]):
-                continue
-            word_ends = stop == len(text) or not is_word(text[stop])
-            for open_end, rest, phrase, topic, excludes in self._rules[literal]:
-                if rest is None:
-                    end = stop if word_ends or open_end else 0
-                else:
-                    match = rest.match(text, start)
-                    end = match.end() if match else 0
-                if not end:
-                    continue
-                if excludes:
-                    void.setdefault(topic, bytearray(len(text)))[start:end] = b"\1" * (end - start)
-                else:
-                    found.setdefault(phrase, []).append((start, end))
-        kept = (phrase for phrase in sorted(found) if not self._is_void(phrase, found[phrase], void))
-        return tuple(
-            TopicHit(
-                self._topics[topic].slug, 1.0, Source.RULE, tuple(self._phrases[phrase] for phrase in phrases)
-            )
-            for topic, phrases in groupby(kept, key=self._topic_of.__getitem__)
-        )
+        found = self._automaton.find(text)
+        if not found:
+            return ()
+        if not found.isdisjoint(self._excludes):
+            found = self._standing(text, found)
+        hits = []
+        for topic, phrases in groupby(sorted(found), key=self._topic_of.__getitem__):
+            numbers = tuple(phrases)
+            hit = self._hits.get(numbers)
+            hits.append(self._hit(topic, numbers) if hit is None else hit)
+        return tuple(hits)
 
-    def _is_void(self, phrase: int, spans: list[tuple[int, int]], void: dict[int, bytearray]) -> bool:
-        mask = void.get(self._topic_of[phrase])
-        return mask is not None and all(1 in mask[start:end] for start, end in spans)
+    def _hit(self, topic: int, numbers: tuple[int, ...]) -> TopicHit:
+        phrases = tuple(self._phrases[number] for number in numbers)
+        hit = TopicHit(self._topics[topic].slug, 1.0, Source.RULE, phrases)
+        if len(self._hits) < _MOST_HITS:
+            self._hits[numbers] = hit
+        return hit
+
+    def _standing(self, text: str, found: set[int]) -> set[int]:
+        """Return the phrases found that have a match which no exclusion of their topic overlaps."""
+        excludes = found & self._excludes
+        phrases = found - excludes
+        excluded = {self._topic_of[number] for number in excludes}
+        doubtful = {number for number in phrases if self._topic_of[number] in excluded}
+        if not doubtful:
+            return phrases
+        spoilt = {self._topic_of[number] for number in doubtful}
+        excludes = {number for number in excludes if self._topic_of[number] in spoilt}
+        starts = self._automaton.starts(text, doubtful | excludes)
+        void = {topic: bytearray(len(text)) for topic in spoilt}
+        for number in excludes:
+            mask = void[self._topic_of[number]]
+            for start, end in self._spans(number, text, starts[number]):
+                mask[start:end] = b"\1" * (end - start)
+        return phrases - {
+            number
+            for number in doubtful
+            if all(
+                1 in void[self._topic_of[number]][start:end]
+                for start, end in self._spans(number, text, starts[number])
+            )
+        }
+
+    def _spans(self, number: int, text: str, starts: Iterable[range]) -> Iterator[tuple[int, int]]:
+        written = self._written.get(number)
+        if written is None:
+            written = self._written[number] = _Written(self._phrases[number])
+        return ((start, end) for places in starts for start in places for end in written.ends(text, start))
+
+
+class _Written:
+    """A phrase with every variant written out: where a match of it ends."""
+
+    def __init__(self, phrase: str) -> None:
+        self._literals: defaultdict[int, dict[str, bool]] = defaultdict(dict)
+        self._expressions: list[tuple[str, str]] = []
+        for literal, open_end, rest in compile_phrase(phrase):
+            if rest is not None:
+                self._expressions.append((literal, rest))
+            elif open_end or literal not in self._literals[len(literal)]:
+                self._literals[len(literal)][literal] = open_end
+
+    def ends(self, text: str, start: int) -> Iterator[int]:
+        """Yield where the matches that begin at ``start`` end; ``start`` is within no word, but one may begin."""
+        for length, literals in self._literals.items():
+            end = start + length
+            open_end = literals.get(text[start:end])
+            if open_end is not None and (open_end or end == len(text) or not is_word(text[end])):
+                yield end
+        for literal, rest in self._expressions:
+            if text.startswith(literal, start) and (match := _compiled(rest).match(text, start)):
+                yield match.end()
+
+
+@lru_cache(maxsize=1024)
+def _compiled(expression: str) -> re.Pattern[str]:
+    return re.compile(expression)
+
+
+_ANY_LETTER = "\u4e00"
+"""Goes on with a word as no phrase does: what matches with it behind matches however the word goes on."""
+
+
+def redundancies(taxonomy: Taxonomy) -> Iterator[str]:
+    """Yield a line for each phrase that stands in several topics, or that a starred one of its topic covers.
+
+    Neither is wrong. Of a taxonomy that builds upon ours only what its own phrases bring about is told. A phrase
+    with a gap or a star within is looked at up to there: what covers no more than its end is not told.
+    """
+    for language in LANGUAGES:
+        yield from _shared(taxonomy, language)
+        for topic in taxonomy.topics:
+            yield from _covered(topic, language, own_only=taxonomy.base is not None)
+
+
+def _shared(taxonomy: Taxonomy, language: Language) -> Iterator[str]:
+    homes: defaultdict[str, list[Topic]] = defaultdict(list)
+    for topic in taxonomy.topics:
+        for phrase in topic.phrases_in(language):
+            homes[normalize(phrase)].append(topic)
+    for phrase, topics in homes.items():
+        is_told = taxonomy.base is None or any(phrase in topic.own_phrases for topic in topics)
+        if len(topics) > 1 and is_told:
+            yield f"{phrase!r} stands in several topics: {', '.join(topic.slug for topic in topics)}"
+
+
+def _covered(topic: Topic, language: Language, *, own_only: bool) -> Iterator[str]:
+    phrases = topic.phrases_in(language)
+    starred = tuple(phrase for phrase in phrases if "*" in phrase)
+    only = replace(topic, phrases=starred, exclude=())
+    matcher = TopicMatcher(Taxonomy("", (only,)))
+    for phrase in phrases:
+        covering = _covering(matcher, phrase)
+        if covering and (not own_only or topic.own_phrases & set(map(normalize, (phrase, *covering)))):
+            yield f"{phrase!r} of {topic.slug} is covered by {', '.join(map(repr, covering))} already"
+
+
+def _covering(matcher: TopicMatcher, phrase: str) -> tuple[str, ...]:
+    """Return the other phrases of ``matcher`` that match all that ``phrase`` matches, together if need be."""
+    found: dict[str, None] = {}
+    for pattern in compile_phrase(phrase):
+        text = pattern.literal + (_ANY_LETTER if pattern.open_end or pattern.rest else "")
+        others = [other for hit in matcher.match(text) for other in hit.phrases if other != phrase]
+        if not others:
+            return ()
+        found.update(dict.fromkeys(others))
+    return tuple(found)

@@ -1,11 +1,43 @@
+"""From a text to its signals: what is given, what is left out, and that no text changes another's."""
+
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from listener.signals.analysis import Analyzer, Signals
-from listener.signals.topics import Taxonomy
+from listener.mention import Purpose, Sentiment, Source
+from listener.signals.analysis import Analyzer, Signals, Vote, _Piece, _purpose, _tone
+from listener.signals.models import models_version, shipped_models
+from listener.signals.taxonomy import Taxonomy, Topic
+
+MARKS = "[email] [handle] [phone] [health number] [record number] [id number] [date of birth] [address]"
+SPANISH = "El hospital es muy grande y las enfermeras son muy amables con todos."
+HOSTILE = [
+    "",
+    " \n\t ",
+    "\x00\x01\x02",
+    "\ud800\udfff \ud83d",
+    "\u202e\u200b\ufeff\u00ad",
+    "(" * 5_000,
+    "!?" * 5_000,
+    "a" * 50_000,
+    "wait " * 10_000,
+    "not but " * 5_000,
+    "[email]" * 2_000,
+    "@" * 3_000 + "/" * 3_000,
+    "https://" + "a/" * 5_000,
+    "e\u0301" * 5_000,
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467" * 500,
+    "\u0130\u0131\ufb03 \u1e9e \u00df" * 200,
+    "2.5" * 3_000,
+    "Z\u0351\u036b\u0343" * 1_000,
+]
 
 
 @pytest.fixture(scope="module")
@@ -14,41 +46,520 @@ def analyzer(shipped: Taxonomy) -> Analyzer:
 
 
 def topics(signals: Signals) -> list[str]:
-    return [hit.slug for hit in signals.topics]
+    return list(dict.fromkeys(hit.slug for hit in signals.topics))
 
 
-def test_an_english_text_has_topics(analyzer: Analyzer) -> None:
-    signals = analyzer.analyze("We waited nine hours and paid thirty dollars for parking", language_hint=None)
+def sources(signals: Signals, slug: str) -> set[Source]:
+    return {hit.source for hit in signals.topics if hit.slug == slug}
+
+
+def without(taxonomy: Taxonomy, slug: str) -> Taxonomy:
+    left = tuple(topic for topic in taxonomy.topics if topic.slug != slug)
+    return dataclasses.replace(taxonomy, topics=left, off=(slug,), base=taxonomy.version)
+
+
+def with_own_phrase(taxonomy: Taxonomy, slug: str, phrase: str) -> Taxonomy:
+    changed = tuple(
+        dataclasses.replace(topic, phrases=(*topic.phrases, phrase), own_phrases=frozenset({phrase}))
+        if topic.slug == slug
+        else topic
+        for topic in taxonomy.topics
+    )
+    return dataclasses.replace(taxonomy, topics=changed, base=taxonomy.version)
+
+
+# --- languages
+
+
+def test_an_english_text_is_heard(analyzer: Analyzer) -> None:
+    signals = analyzer.analyze("We waited nine hours and paid thirty dollars for parking")
     assert signals.language == "en"
     assert topics(signals) == ["parking", "waiting-times"]
-    assert (signals.purpose, signals.sentiment, signals.sentiment_score) == (None, None, None)
+    assert sources(signals, "parking") == sources(signals, "waiting-times") == {Source.RULE, Source.MODEL}
+    assert (signals.purpose, signals.sentiment) == (Purpose.EXPERIENCE, Sentiment.NEGATIVE)
+    assert signals.purpose_score is not None
+    assert signals.sentiment_score is not None
+    assert signals.purpose_score > 0.8
+    assert signals.sentiment_score < 0
 
 
-def test_another_language_is_counted_without_topics(analyzer: Analyzer) -> None:
-    signals = analyzer.analyze(
-        "Le parking est tr\u00e8s cher et les infirmi\u00e8res sont d\u00e9bord\u00e9es", language_hint="fr"
-    )
-    assert signals == Signals(language="fr")
+def test_a_french_text_is_heard_and_its_topics_come_from_phrases(analyzer: Analyzer) -> None:
+    text = "Ma m\u00e8re a attendu neuf heures \u00e0 l'urgence et le stationnement est trop cher"
+    signals = analyzer.analyze(text, language_hint="fr")
+    assert signals.language == "fr"
+    assert {"parking", "waiting-times"} <= set(topics(signals))
+    assert {hit.source for hit in signals.topics} == {Source.RULE}
+    assert (signals.purpose, signals.sentiment) == (Purpose.EXPERIENCE, Sentiment.NEGATIVE)
+    assert all(vote.score is None for vote in analyzer.votes(text, language_hint="fr"))
 
 
-def test_a_text_too_short_to_tell_has_topics_unless_the_platform_says_otherwise(analyzer: Analyzer) -> None:
-    assert topics(analyzer.analyze("parking!!", language_hint=None)) == ["parking"]
+def test_of_another_language_the_language_is_all_that_is_heard(analyzer: Analyzer) -> None:
+    assert analyzer.analyze(SPANISH) == Signals(language="es", version=analyzer.version)
+    assert analyzer.votes(SPANISH) == []
+
+
+def test_a_text_too_short_to_tell_is_read_as_both_unless_the_platform_says(analyzer: Analyzer) -> None:
+    assert topics(analyzer.analyze("parking!!")) == ["parking"]
     assert topics(analyzer.analyze("parking!!", language_hint="und")) == ["parking"]
     assert topics(analyzer.analyze("parking!!", language_hint="en")) == ["parking"]
-    assert topics(analyzer.analyze("parking!!", language_hint="fr")) == []
+    assert sources(analyzer.analyze("stationnement!!", language_hint="fr"), "parking") == {Source.RULE}
+    assert analyzer.analyze("parking!!", language_hint="es") == Signals("es", version=analyzer.version)
 
 
-def test_an_empty_text_has_nothing(analyzer: Analyzer) -> None:
-    assert analyzer.analyze("", language_hint=None) == Signals(language=None)
+def test_a_text_without_a_known_language_has_the_phrases_of_both(analyzer: Analyzer) -> None:
+    (vote,) = (one for one in analyzer.votes("parking? stationnement?") if one.slug == "parking")
+    assert len(vote.phrases) >= 2
+
+
+# --- purposes
+
+
+@pytest.mark.parametrize(
+    ("text", "purpose"),
+    [
+        ("We waited nine hours in the emergency department and nobody told us anything.", Purpose.EXPERIENCE),
+        ("My dad had surgery last week and the staff were wonderful.", Purpose.EXPERIENCE),
+        ("My son broke his arm and we spent eleven hours in emergency.", Purpose.EXPERIENCE),
+        ("I gave birth here in March and my nurse stayed with me the whole night.", Purpose.EXPERIENCE),
+        ("Does anyone know the visiting hours at St. Elsewhere?", Purpose.QUESTION),
+        ("Can someone tell me where to park at the hospital?", Purpose.QUESTION),
+        ("Does anyone know if the walk-in clinic is open on Sundays?", Purpose.QUESTION),
+        ("We are hiring! Registered nurses wanted, full time. Apply now.", Purpose.RECRUITMENT),
+        ("Job posting: personal support worker, part time, $25 an hour. Apply now.", Purpose.RECRUITMENT),
+        ("Please donate to the hospital foundation: every dollar helps buy a new MRI.", Purpose.PHILANTHROPY),
+        ("Our charity gala raised $50,000 for the hospital foundation.", Purpose.PHILANTHROPY),
+        ("Hospital board approves $40 million budget for new wing, minister says", Purpose.NEWS),
+        ("Police say two people were taken to hospital after a crash on Highway 401.", Purpose.NEWS),
+        ("Watching the game tonight, go Leafs go!", Purpose.OTHER),
+        ("Happy birthday to my best friend, see you tonight!", Purpose.OTHER),
+    ],
+)
+def test_what_a_plain_english_text_is_for(analyzer: Analyzer, text: str, purpose: Purpose) -> None:
+    assert analyzer.analyze(text, language_hint="en").purpose == purpose
+
+
+@pytest.mark.parametrize(
+    ("text", "purpose"),
+    [
+        ("J'ai attendu neuf heures aux urgences et personne ne m'a parl\u00e9.", Purpose.EXPERIENCE),
+        ("Ma m\u00e8re a \u00e9t\u00e9 op\u00e9r\u00e9e la semaine derni\u00e8re.", Purpose.EXPERIENCE),
+        (
+            "J'ai accouch\u00e9 ici et l'infirmi\u00e8re est rest\u00e9e avec moi toute la nuit.",
+            Purpose.EXPERIENCE,
+        ),
+        ("Est-ce que quelqu'un sait si la clinique est ouverte le dimanche ?", Purpose.QUESTION),
+        ("Savez-vous o\u00f9 je peux me stationner pr\u00e8s de l'h\u00f4pital ?", Purpose.QUESTION),
+        ("Nous recrutons ! Infirmi\u00e8res recherch\u00e9es, temps plein. Postulez.", Purpose.RECRUITMENT),
+        ("Offre d'emploi : pr\u00e9pos\u00e9, temps plein. Envoyez votre CV.", Purpose.RECRUITMENT),
+        ("Faites un don \u00e0 la fondation de l'h\u00f4pital : chaque dollar compte.", Purpose.PHILANTHROPY),
+        (
+            "La fondation de l'h\u00f4pital amasse 50 000 $ gr\u00e2ce \u00e0 sa campagne de dons.",
+            Purpose.PHILANTHROPY,
+        ),
+        ("Le ministre annonce 40 millions de dollars pour agrandir l'urgence.", Purpose.NEWS),
+        (
+            "Deux personnes transport\u00e9es \u00e0 l'h\u00f4pital apr\u00e8s un accident sur l'autoroute.",
+            Purpose.NEWS,
+        ),
+    ],
+)
+def test_what_a_plain_french_text_is_for(analyzer: Analyzer, text: str, purpose: Purpose) -> None:
+    assert analyzer.analyze(text, language_hint="fr").purpose == purpose
+
+
+def purposes(**scores: float) -> np.ndarray:
+    return np.array([scores.get(label, 0.0) for label in shipped_models().purposes])
+
+
+def test_a_mention_whose_care_is_certain_is_counted_and_an_uncertain_one_is_looked_at() -> None:
+    models = shipped_models()
+    low, high = models.left_out_to, models.counted_from
+    for care, needs_review in [
+        (1.0, False),
+        (high, False),
+        (high - 0.001, True),
+        (0.5, True),
+        (0.499, True),
+        (low + 0.001, True),
+        (low, False),
+        (0.0, False),
+    ]:
+        found = _purpose(purposes(experience=care, news=1 - care), models)
+        told = Purpose.EXPERIENCE if care >= 0.5 else Purpose.NEWS
+        assert (found.purpose, found.needs_review) == (told, needs_review), care
+        assert found.score == round(max(care, 1 - care), 4)
+
+
+@pytest.mark.parametrize(
+    ("scores", "purpose"),
+    [
+        # Two purposes of care outweigh one that is greater than each.
+        ({"experience": 0.25, "question": 0.3, "news": 0.45}, Purpose.QUESTION),
+        ({"experience": 0.45, "news": 0.3, "other": 0.25}, Purpose.NEWS),
+        ({"promotion": 0.6, "philanthropy": 0.4}, Purpose.PROMOTION),
+        ({"recruitment": 1.0}, Purpose.RECRUITMENT),
+    ],
+)
+def test_care_or_not_is_decided_first(scores: dict[str, float], purpose: Purpose) -> None:
+    assert _purpose(purposes(**scores), shipped_models()).purpose == purpose
+
+
+# --- sentiment
+
+
+@pytest.mark.parametrize(
+    ("text", "sentiment"),
+    [
+        ("The nurses were wonderful, kind and caring.", Sentiment.POSITIVE),
+        ("Excellent care from start to finish, thank you so much.", Sentiment.POSITIVE),
+        ("I am so grateful to the amazing team who saved my life.", Sentiment.POSITIVE),
+        ("I love this hospital, the doctors were brilliant and so caring.", Sentiment.POSITIVE),
+        ("What a fantastic team, I could not have asked for better care.", Sentiment.POSITIVE),
+        ("Filthy rooms, awful food, horrible doctors.", Sentiment.NEGATIVE),
+        ("The staff were rude and nobody cared. Disgusting.", Sentiment.NEGATIVE),
+        ("I am so angry, they left my mother in pain for hours.", Sentiment.NEGATIVE),
+        ("Appalling care, my father was ignored all night.", Sentiment.NEGATIVE),
+        ("I hate this place, rude receptionist and filthy toilets.", Sentiment.NEGATIVE),
+        ("Never going back, the worst night of my life.", Sentiment.NEGATIVE),
+        ("My appointment is on Tuesday at ten.", Sentiment.NEUTRAL),
+        ("Does anyone know the visiting hours at St. Elsewhere?", Sentiment.NEUTRAL),
+        ("Can someone tell me where to park at the hospital?", Sentiment.NEUTRAL),
+    ],
+)
+def test_the_tone_of_a_plain_english_text(analyzer: Analyzer, text: str, sentiment: Sentiment) -> None:
+    assert analyzer.analyze(text, language_hint="en").sentiment == sentiment
+
+
+@pytest.mark.parametrize(
+    ("text", "sentiment"),
+    [
+        (
+            "Les infirmi\u00e8res \u00e9taient merveilleuses, un grand merci \u00e0 toute l'\u00e9quipe.",
+            Sentiment.POSITIVE,
+        ),
+        ("Excellent service, personnel tr\u00e8s gentil et \u00e0 l'\u00e9coute.", Sentiment.POSITIVE),
+        ("Je recommande cet h\u00f4pital, des soins exceptionnels.", Sentiment.POSITIVE),
+        ("Merci infiniment au personnel, vous \u00eates extraordinaires.", Sentiment.POSITIVE),
+        ("Tr\u00e8s satisfait, accueil chaleureux et m\u00e9decins comp\u00e9tents.", Sentiment.POSITIVE),
+        ("Service horrible, le personnel est impoli.", Sentiment.NEGATIVE),
+        ("Horrible exp\u00e9rience, je ne reviendrai jamais.", Sentiment.NEGATIVE),
+        ("Attente interminable, chambres sales, personnel d\u00e9sagr\u00e9able.", Sentiment.NEGATIVE),
+        ("Une honte. Ma m\u00e8re a souffert pendant des heures.", Sentiment.NEGATIVE),
+        ("Est-ce que quelqu'un conna\u00eet les heures de visite de l'h\u00f4pital ?", Sentiment.NEUTRAL),
+        ("Savez-vous o\u00f9 je peux me stationner pr\u00e8s de l'h\u00f4pital ?", Sentiment.NEUTRAL),
+    ],
+)
+def test_the_tone_of_a_plain_french_text(analyzer: Analyzer, text: str, sentiment: Sentiment) -> None:
+    assert analyzer.analyze(text, language_hint="fr").sentiment == sentiment
+
+
+@pytest.mark.parametrize(
+    ("whole", "clauses", "sentiment", "parts"),
+    [
+        ((0.1, 0.1, 0.8), [(0.1, 0.1, 0.8)], Sentiment.POSITIVE, (0.8, 0.1)),
+        ((0.8, 0.1, 0.1), [(0.8, 0.1, 0.1)], Sentiment.NEGATIVE, (0.1, 0.8)),
+        ((0.2, 0.6, 0.2), [(0.2, 0.6, 0.2)], Sentiment.NEUTRAL, (0.2, 0.2)),
+        # Both strong, and the whole leans to neither: mixed.
+        ((0.6, 0.1, 0.3), [(0.9, 0.05, 0.05), (0.1, 0.2, 0.7)], Sentiment.NEUTRAL, (0.7, 0.9)),
+        # One clause is too weak.
+        ((0.6, 0.1, 0.3), [(0.9, 0.05, 0.05), (0.1, 0.4, 0.5)], Sentiment.NEGATIVE, (0.5, 0.9)),
+        # The whole leans far.
+        ((0.8, 0.1, 0.1), [(0.9, 0.05, 0.05), (0.1, 0.1, 0.8)], Sentiment.NEGATIVE, (0.8, 0.9)),
+    ],
+)
+def test_two_strong_tones_make_a_text_neutral(
+    whole: tuple[float, ...],
+    clauses: list[tuple[float, ...]],
+    sentiment: Sentiment,
+    parts: tuple[float, float],
+) -> None:
+    found = _tone(np.array(whole), np.array(clauses))
+    assert found.sentiment == sentiment
+    assert (found.positive, found.negative) == parts
+    assert found.score == round(whole[2] - whole[0], 4)
+
+
+MIXED = "The nurses were wonderful and so kind, but we waited nine hours and the room was filthy."
+MIXED_FR = (
+    "Les infirmi\u00e8res \u00e9taient adorables et tr\u00e8s douces, mais l'attente \u00e9tait horrible "
+    "et les toilettes d\u00e9go\u00fbtantes."
+)
+
+
+@pytest.mark.parametrize(("text", "language"), [(MIXED, "en"), (MIXED_FR, "fr")])
+def test_of_a_mixed_text_both_parts_are_kept(analyzer: Analyzer, text: str, language: str) -> None:
+    signals = analyzer.analyze(text, language_hint=language)
+    assert signals.positive_part is not None
+    assert signals.negative_part is not None
+    assert signals.sentiment_score is not None
+    assert min(signals.positive_part, signals.negative_part) > 0.4
+    assert abs(signals.sentiment_score) < 0.5
+
+
+# --- long posts
+
+FILLER = "We drove over on Tuesday with my brother and his two dogs, then we went home again to watch the game. "
+
+
+def test_a_topic_deep_in_a_long_post_is_heard(analyzer: Analyzer) -> None:
+    text = FILLER * 24 + "The parking cost us thirty dollars and the car park was full. " + FILLER * 24
+    assert len(text) > 4_900
+    signals = analyzer.analyze(text)
+    assert sources(signals, "parking") == {Source.RULE, Source.MODEL}
+    assert "parking" not in topics(analyzer.analyze(FILLER * 48))
+
+
+def test_a_topic_deep_in_a_long_french_post_is_heard(analyzer: Analyzer) -> None:
+    filler = "Nous sommes venus mardi avec mon fr\u00e8re et ses deux chiens, puis nous sommes rentr\u00e9s. "
+    text = filler * 30 + "Le stationnement co\u00fbte trente dollars. " + filler * 30
+    assert len(text) > 4_900
+    assert "parking" in topics(analyzer.analyze(text))
+
+
+def test_phrases_of_all_pieces_are_told_once(analyzer: Analyzer) -> None:
+    text = "The parking was full. " + FILLER * 5 + "Paid for parking twice. " + FILLER * 5 + "Parking!"
+    (vote,) = (one for one in analyzer.votes(text) if one.slug == "parking")
+    assert vote.given
+    assert len(set(vote.phrases)) == len(vote.phrases) > 0
+
+
+def test_a_long_text_that_is_one_sentence_or_blank_is_read(analyzer: Analyzer) -> None:
+    assert "parking" in topics(analyzer.analyze("the parking was full and " * 30, language_hint="en"))
+    assert analyzer.analyze(" " * 1_000).topics == ()
+
+
+# --- votes
+
+
+def vote_of(analyzer: Analyzer, score: float, phrases: tuple[str, ...], slug: str, *, judged: bool = True) -> Vote:
+    rules = {slug: phrases} if phrases else {}
+    judges = np.full((1, len(shipped_models().judges)), score, np.float32)
+    votes = analyzer._votes([_Piece(frozenset(), frozenset(), rules)], judges, judged=judged)
+    (vote,) = (one for one in votes if one.slug == slug)
+    return vote
+
+
+def test_the_model_overrules_a_phrase_and_needs_none(analyzer: Analyzer) -> None:
+    assert not vote_of(analyzer, 0.0, ("parking",), "parking").given
+    assert vote_of(analyzer, 1.0, (), "parking").given
+    assert vote_of(analyzer, 1.0, ("parking",), "parking").given
+    assert not vote_of(analyzer, 0.0, (), "parking").given
+
+
+def test_where_the_model_does_not_judge_phrases_decide(analyzer: Analyzer) -> None:
+    vote = vote_of(analyzer, 0.0, ("parking",), "parking", judged=False)
+    assert (vote.given, vote.score, vote.threshold) == (True, None, None)
+    assert not vote_of(analyzer, 1.0, (), "parking", judged=False).given
+
+
+def test_what_a_hospital_wrote_itself_is_not_overruled(shipped: Taxonomy) -> None:
+    own = Analyzer(with_own_phrase(shipped, "parking", "zebra crossing"))
+    assert vote_of(own, 0.0, ("zebra crossing",), "parking").given
+    assert vote_of(own, 0.0, ("parking", "Zebra-Crossing"), "parking").given
+    assert not vote_of(own, 0.0, ("parking",), "parking").given
+
+
+def test_a_topic_has_the_threshold_of_its_judge(analyzer: Analyzer) -> None:
+    for slug, judge in shipped_models().judges.items():
+        assert vote_of(analyzer, judge.threshold + 0.001, (), slug).given
+        assert not vote_of(analyzer, judge.threshold - 0.001, (), slug).given
+        assert vote_of(analyzer, 0.0, (), slug).threshold == judge.threshold
+
+
+TEXTS = [
+    "We waited nine hours and paid thirty dollars for parking",
+    MIXED,
+    "Walk in the park near the hospital this morning was lovely.",
+    "No food for thought here, move along.",
+    FILLER * 3 + "The parking was full. " + FILLER * 3,
+    f"Call {MARKS} about the parking",
+    "Le stationnement est trop cher et l'attente est interminable",
+    "parking!!",
+    SPANISH,
+    "",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_votes_tell_what_is_given_and_why(analyzer: Analyzer, text: str) -> None:
+    votes = analyzer.votes(text)
+    signals = analyzer.analyze(text)
+    assert [vote.slug for vote in votes if vote.given] == topics(signals)
+    for vote in votes:
+        by_source = {hit.source: hit for hit in signals.topics if hit.slug == vote.slug}
+        if not vote.given:
+            assert not by_source
+            assert vote.phrases or (vote.score or 0) > 0
+            continue
+        if vote.phrases:
+            assert by_source[Source.RULE].phrases == vote.phrases
+            assert by_source[Source.RULE].score == 1.0
+        if vote.score is not None and vote.threshold is not None and vote.score > vote.threshold:
+            assert by_source[Source.MODEL].score == vote.score
+            assert by_source[Source.MODEL].phrases == ()
+
+
+# --- taxonomies
+
+
+def test_a_taxonomy_of_ones_own_goes_by_its_phrases_alone() -> None:
+    chapel = Topic(slug="chapel", name="Chapel", group="g", definition="d", phrases=("chapel",))
+    parking = Topic(slug="parking", name="Parking", group="g", definition="d", phrases=("valet",))
+    analyzer = Analyzer(Taxonomy("mine", (parking, chapel), {"g": "G"}))
+    text = "The parking was full, the car park too, and the chapel is on the second floor"
+    signals = analyzer.analyze(text, language_hint="en")
+    assert [(hit.slug, hit.source, hit.score) for hit in signals.topics] == [("chapel", Source.RULE, 1.0)]
+    assert analyzer.votes(text, language_hint="en") == [Vote("chapel", ("chapel",), None, None, given=True)]
+    assert signals.purpose is not None
+    assert analyzer.version == f"mine/{models_version()}"
+
+
+def test_a_topic_that_is_switched_off_is_never_given(shipped: Taxonomy) -> None:
+    analyzer = Analyzer(without(shipped, "parking"))
+    text = "We waited nine hours and paid thirty dollars for parking"
+    assert topics(analyzer.analyze(text)) == ["waiting-times"]
+    assert "parking" not in {vote.slug for vote in analyzer.votes(text)}
+
+
+def test_a_phrase_of_ones_own_counts_outright_in_a_text(shipped: Taxonomy) -> None:
+    text = "The zebra crossing is on the second floor."
+    assert "parking" not in topics(Analyzer(shipped).analyze(text))
+    (hit, *_) = (
+        hit
+        for hit in Analyzer(with_own_phrase(shipped, "parking", "zebra crossing")).analyze(text).topics
+        if hit.slug == "parking"
+    )
+    assert (hit.source, hit.phrases) == (Source.RULE, ("zebra crossing",))
+
+
+def test_a_file_of_ones_own_is_heard_as_it_is_written(write_taxonomy: Callable[[str], Path]) -> None:
+    taxonomy = Taxonomy.load(
+        write_taxonomy(
+            'version = "7"\nextends = "shipped"\noff = ["waiting-times"]\n'
+            '[[topics]]\nslug = "parking"\nphrases = ["Zebra-crossing"]\n'
+            '[[topics]]\nslug = "chapel"\nname = "Chapel"\ngroup = "general"\ndefinition = "d"\n'
+            'phrases = ["chapel"]\n'
+        )
+    )
+    signals = Analyzer(taxonomy).analyze("We waited nine hours at the zebra crossing by the chapel")
+    assert {"chapel", "parking"} <= set(topics(signals))
+    assert sources(signals, "chapel") == {Source.RULE}
+    assert "waiting-times" not in topics(signals)
+    assert signals.version == f"{taxonomy.version}/{models_version()}"
+
+
+# --- redaction
 
 
 def test_redaction_knows_the_own_handles(analyzer: Analyzer) -> None:
     assert analyzer.redact("@stelsewhere @jane_roe") == "@stelsewhere [handle]"
 
 
-def test_the_marks_of_redaction_are_no_topics(analyzer: Analyzer) -> None:
-    marks = "[email] [handle] [phone] [health number] [record number] [id number] [date of birth] [address]"
-    assert analyzer.analyze(marks, language_hint="en").topics == ()
+@pytest.mark.parametrize("language", ["en", "fr", None])
+def test_the_marks_of_redaction_are_no_topics(analyzer: Analyzer, language: str | None) -> None:
+    assert analyzer.analyze(MARKS, language_hint=language).topics == ()
+    assert not any(vote.phrases for vote in analyzer.votes(MARKS, language_hint=language))
+
+
+# --- any text
+
+
+def test_an_empty_text_has_no_topic_and_no_tone(analyzer: Analyzer) -> None:
+    signals = analyzer.analyze("")
+    assert (signals.language, signals.topics, signals.sentiment) == (None, (), Sentiment.NEUTRAL)
+    assert analyzer.analyze_many([]) == []
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.timeout(60)
+def test_a_hostile_text_is_heard_like_any_other(analyzer: Analyzer, text: str, language: str) -> None:
+    assert_sound(analyzer.analyze(analyzer.redact(text), language_hint=language))
+    analyzer.votes(text, language_hint=language)
+
+
+def assert_sound(signals: Signals) -> None:
+    if signals.purpose is None:
+        assert signals.language not in (None, "en", "fr")
+        return
+    assert signals.sentiment is not None
+    assert signals.purpose_score is not None
+    assert signals.sentiment_score is not None
+    assert signals.positive_part is not None
+    assert signals.negative_part is not None
+    for probability in (signals.purpose_score, signals.positive_part, signals.negative_part):
+        assert 0 <= probability <= 1
+    assert -1 <= signals.sentiment_score <= 1
+    for hit in signals.topics:
+        assert 0 <= hit.score <= 1
+        assert (hit.source is Source.RULE) == bool(hit.phrases)
+    slugs = topics(signals)
+    assert slugs == sorted(slugs)
+
+
+WORDS = st.sampled_from(
+    [
+        *(
+            "we",
+            "waited",
+            "nine",
+            "hours",
+            "parking",
+            "full",
+            "the",
+            "nurses",
+            "were",
+            "kind",
+            "rude",
+            "not",
+            "but",
+        ),
+        *(".", "?", "!", "[email]", "@a", "hiring", "donate", "\n"),
+        *("merci", "attente", "stationnement", "cher", "pas", "\u00e9"),
+    ]
+)
+SOME_TEXT = st.lists(WORDS, max_size=30).map(" ".join) | st.text(st.characters(), max_size=80)
+LANGUAGE = st.sampled_from([None, "en", "fr", "es", "und"])
+PAGE = st.lists(st.tuples(SOME_TEXT, LANGUAGE), max_size=5)
+
+
+def heard(analyzer: Analyzer, page: list[tuple[str, str | None]]) -> list[Signals]:
+    return analyzer.analyze_many([text for text, _ in page], [language for _, language in page])
+
+
+@settings(deadline=None, max_examples=60)
+@given(first=PAGE, second=PAGE)
+def test_no_text_changes_what_is_heard_in_another(
+    analyzer: Analyzer, first: list[tuple[str, str | None]], second: list[tuple[str, str | None]]
+) -> None:
+    together = heard(analyzer, first + second)
+    for signals in together:
+        assert_sound(signals)
+    assert heard(analyzer, first) + heard(analyzer, second) == together
+    assert heard(analyzer, (first + second)[::-1]) == together[::-1]
+    assert [analyzer.analyze(text, language_hint=language) for text, language in first + second] == together
+
+
+@settings(deadline=None, max_examples=30)
+@given(text=SOME_TEXT, language=LANGUAGE)
+def test_the_votes_of_any_text_agree_with_its_topics(analyzer: Analyzer, text: str, language: str | None) -> None:
+    given_topics = [vote.slug for vote in analyzer.votes(text, language_hint=language) if vote.given]
+    assert given_topics == topics(analyzer.analyze(text, language_hint=language))
+
+
+def test_a_page_of_many_texts_is_heard_as_each_by_itself(analyzer: Analyzer) -> None:
+    page = [TEXTS[number % len(TEXTS)] for number in range(300)]
+    alone = {text: analyzer.analyze(text) for text in TEXTS}
+    assert analyzer.analyze_many(page) == [alone[text] for text in page]
+
+
+def test_hints_and_texts_are_as_many(analyzer: Analyzer) -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        analyzer.analyze_many(["a", "b"], ["en"])
+
+
+def test_another_analyzer_hears_the_same(analyzer: Analyzer, shipped: Taxonomy) -> None:
+    assert Analyzer(shipped).analyze_many(TEXTS) == analyzer.analyze_many(TEXTS)
 
 
 def test_signals_are_values(analyzer: Analyzer) -> None:
