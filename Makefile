@@ -10,10 +10,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
   "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 BIN := .venv/bin
 
-.PHONY: help demo test kill-test lint format bench docs lock clean
+.PHONY: help demo test kill-test lint format bench train docs lock clean
 
 help:
-	@sed -n 's/^#   //p' Makefile; echo "also: make lint | format | kill-test | bench | docs | lock | clean"
+	@sed -n 's/^#   //p' Makefile; echo "also: make lint | format | kill-test | bench | train DATA=folder | docs | lock | clean"
 
 # uv is quicker where it is there; pip alone does as well. A marker file says what the environment holds.
 define install
@@ -39,6 +39,10 @@ endef
 	$(call install,requirements-dev.lock)
 	@touch .venv/.runtime
 
+.venv/.train: requirements-train.lock pyproject.toml
+	$(call install,requirements-train.lock)
+	@touch .venv/.runtime .venv/.dev
+
 .venv/.docs: requirements-docs.lock pyproject.toml
 	$(call install,requirements-docs.lock)
 
@@ -61,8 +65,13 @@ format: .venv/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: .venv/.dev
+bench: .venv/.train
 	$(BIN)/python -m benchmarks
+
+# Without the labelled texts there is nothing to set up for.
+train: $(if $(DATA),.venv/.train)
+	@test -n "$(DATA)" || { echo "name the folder of labelled texts: make train DATA=/path/to/folder (docs/models says what lies in it)" >&2; exit 2; }
+	$(BIN)/python -m benchmarks.train --data "$(DATA)"
 
 docs: .venv/.docs
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
@@ -75,6 +84,8 @@ lock:
 	  -c requirements.lock pyproject.toml --group dev -o requirements-dev.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	  -c requirements.lock pyproject.toml --group docs -o requirements-docs.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+	  -c requirements-dev.lock pyproject.toml --group dev --extra train -o requirements-train.lock
 
 clean:
 	rm -rf .venv demo dist build docs/_build .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.*

@@ -6,14 +6,14 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks import ingest, latency, memory, startup
+from benchmarks import ingest, latency, memory, signals, startup
 from benchmarks.databases import databases
 from benchmarks.measure import machine, progress, show
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NAMES = ("startup", "ingest", "latency", "memory")
+_NAMES = ("startup", "signals", "ingest", "latency", "memory")
 
 
 def main() -> None:
@@ -35,6 +35,8 @@ def main() -> None:
         filled: Path | None = None
         if "startup" in names:
             startup.run(made, asked.scale)
+        if "signals" in names:
+            signals.run(made, asked.scale)
         if "ingest" in names:
             ingest.run(made, asked.scale)
         if "latency" in names:

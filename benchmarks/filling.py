@@ -25,7 +25,7 @@ from jobs.reading import changed_days
 from listener.calendar import local_day, week_of_day
 from listener.coverage import Spans
 from listener.mention import Mention
-from listener.signals.topics import Taxonomy
+from listener.signals.taxonomy import Taxonomy
 from listener.standins.generator import CHANNELS
 from listener.usage import Usage
 from storage.store import MentionStore, Record
@@ -144,7 +144,8 @@ class Filling:
 
 
 def _heard(channel: str, analyzer: Analyzer) -> Iterator[Heard]:
-    for post in posts(channel, _TEXTS, world.MOMENT):
-        text = analyzer.redact(post.text)
-        signals = analyzer.analyze(text, language_hint=post.language)
+    written = list(posts(channel, _TEXTS, world.MOMENT))
+    texts = [analyzer.redact(post.text) for post in written]
+    every = analyzer.analyze_many(texts, [post.language for post in written])
+    for post, text, signals in zip(written, texts, every, strict=True):
         yield Heard(post.kind, text, post.metrics, own=post.own, signals=signals)

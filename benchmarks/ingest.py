@@ -65,7 +65,7 @@ def run(databases: Databases, scale: str) -> None:
         line = world.line(settings, "twitter")
         pages = list(world.fetched(settings, line.stream))
         mentions = [mention for page in pages for mention in page]
-        records = [line.hearing.record(mention, {}) for mention in mentions]
+        records = line.hearing.records(mentions, {})
         stages: list[Stages] = []
         for number in range(size.rounds):
             stages.append(_in_stages(databases, urls))
@@ -216,7 +216,7 @@ def _show_stations(
         (
             "hear: from Mention to Record",
             within.rest,
-            alone(lambda: (line.hearing.record(mention, {}) for mention in mentions)),
+            alone(lambda: line.hearing.records(mentions, {})),
         ),
         ("- of it: redaction", None, redact),
         ("- of it: language", None, language),

@@ -13,7 +13,7 @@ from connectors.base import Meter, Window
 from jobs.hearing import Hearing, account_names, analyzer_for
 from listener.clock import SteppedClock
 from listener.settings import Settings, load
-from listener.signals.topics import Taxonomy
+from listener.signals.taxonomy import Taxonomy
 from listener.standins.generator import CHANNELS
 from listener.standins.scenario import demo_environment, demo_settings_toml
 

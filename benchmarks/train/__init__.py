@@ -1,0 +1,1 @@
+"""Trains the models that ``listener.signals`` ships, and measures them: ``python -m benchmarks.train --help``."""

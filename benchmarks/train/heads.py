@@ -1,0 +1,254 @@
+"""The heads: how each is fitted to rows of a space, and what it says of others."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.optimize import minimize, minimize_scalar
+from scipy.sparse import csr_matrix
+from scipy.special import expit, log_softmax
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
+
+from benchmarks.train.data import DOMAINS, SENTIMENTS
+from benchmarks.train.space import Rows, Space
+from listener.mention import Purpose
+
+Floats = npt.NDArray[np.float64]
+PURPOSES = tuple(map(str, Purpose))
+CARE = {str(Purpose.EXPERIENCE), str(Purpose.QUESTION)}
+
+
+@dataclass(frozen=True)
+class Head:
+    """Weights (features by labels) and biases."""
+
+    weights: Floats
+    bias: Floats
+
+    def scores(self, matrix: csr_matrix) -> Floats:
+        """Return rows by labels."""
+        return np.asarray(matrix @ self.weights + self.bias)
+
+
+def logistic(
+    matrix: csr_matrix, answers: npt.NDArray[Any], labels: tuple[str, ...], *, weight: Floats, strength: float
+) -> Head:
+    """Fit a multinomial logistic regression; ``strength`` is sklearn's C."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # 80 steps are enough: more change nothing that counts
+        model = LogisticRegression(C=strength, max_iter=80, tol=1e-4).fit(matrix, answers, sample_weight=weight)
+    place = [list(model.classes_).index(label) for label in labels]
+    return Head(model.coef_[place].T.astype(np.float64), model.intercept_[place].astype(np.float64))
+
+
+def read_without(space: Space, rows: Rows, *beginnings: str) -> csr_matrix:
+    """Return rows without the features that begin so."""
+    allowed = np.array([0.0 if name.startswith(beginnings) else 1.0 for name in space.names])
+    return space.rows(rows).multiply(allowed).tocsr()
+
+
+def topic_rows(space: Space, rows: Rows) -> csr_matrix:
+    """Return rows as the topics read them."""
+    return read_without(space, rows, "hint:")
+
+
+def purpose_rows(space: Space, rows: Rows) -> csr_matrix:
+    """Return rows as the purposes read them."""
+    return read_without(space, rows, "rule:")
+
+
+def sentiment_rows(space: Space, rows: Rows) -> csr_matrix:
+    """Return rows as the sentiments read them: rules and hints belong to no single clause."""
+    return read_without(space, rows, "rule:", "hint:")
+
+
+# ------------------------------------------------------------------------------------------- sentiment
+
+_OTHERS = {"feedback": 0.1, "tweets": 0.1, "reddit": 0.15, "social": 0.5, "french": 0.3}
+"""What a text of another domain weighs beside one of the expert's own."""
+_STRENGTH = {"feedback": 1.5, "tweets": 0.7, "reddit": 1.0, "social": 1.5, "french": 1.5}
+_GATE_AT_MOST = 3_000
+NUDGES = {"feedback": 0.55, "tweets": 0.0, "reddit": 0.0, "social": 0.3, "french": 0.3}
+"""Added to the score of negative where people speak of care: a complaint that is missed is the costly error."""
+
+
+@dataclass(frozen=True)
+class Sentiments:
+    """A gate that tells where a text is like, and an expert for each domain."""
+
+    gate: Head
+    experts: dict[str, Head]
+    nudges: Floats
+    """Added to the scores of each domain's labels: domains by sentiments."""
+
+    def scores(self, matrix: csr_matrix) -> Floats:
+        """Return the logarithms of probabilities up to a constant: rows by (negative, neutral, positive)."""
+        where = np.exp(log_softmax(self.gate.scores(matrix), axis=1))
+        return sum(
+            where[:, [number]] * (self.experts[domain].scores(matrix) + self.nudges[number])
+            for number, domain in enumerate(DOMAINS)
+        )
+
+
+def fit_sentiment(space: Space, every: pd.DataFrame, rows: Rows) -> Sentiments:
+    """Fit gate and experts to the rows that have a sentiment."""
+    rows = rows[every["sentiment"].iloc[rows].notna().to_numpy()]
+    matrix = sentiment_rows(space, rows)
+    here = every.iloc[rows]
+    domain = here["domain"].to_numpy()
+    answers = here["sentiment"].to_numpy(dtype=str)
+    size = here.groupby("domain")["text"].transform("size").to_numpy()
+    gate = logistic(
+        matrix,
+        domain.astype(str),
+        DOMAINS,
+        weight=np.minimum(1.0, _GATE_AT_MOST / size) * np.where(domain == "social", 2.0, 1.0),
+        strength=3.0,
+    )
+    rarity = (1 / here.groupby(["domain", "sentiment"])["text"].transform("size")).to_numpy()
+    experts = {}
+    for name in DOMAINS:
+        own = domain == name
+        others = min(1.0, 2 * max(own.sum(), 1500) / max((~own).sum(), 1)) * _OTHERS[name]
+        weight = np.where(own, rarity / rarity[own].mean(), rarity / rarity[~own].mean() * others)
+        experts[name] = logistic(matrix, answers, SENTIMENTS, weight=weight, strength=_STRENGTH[name])
+    return Sentiments(gate, experts, np.array([[NUDGES[domain], 0.0, 0.0] for domain in DOMAINS]))
+
+
+# --------------------------------------------------------------------------------------------- purpose
+
+
+def fit_purpose(
+    space: Space, every: pd.DataFrame, rows: Rows, *, strength: float = 8.0, weak: float = 0.15
+) -> Head:
+    """Fit the purposes to our written mentions; feedback is experience and Reddit chat is other, both weakly."""
+    here = every.iloc[rows]
+    written = here["domain"].isin(["social", "french"]).to_numpy() & here["purpose"].notna().to_numpy()
+    feedback = (here["domain"] == "feedback").to_numpy()
+    chat = (here["domain"] == "reddit").to_numpy()
+    chosen = written | (feedback & (here["fold"] <= 1).to_numpy()) | (chat & (np.arange(len(here)) % 20 == 0))
+    answers = np.where(chat, str(Purpose.OTHER), here["purpose"].to_numpy(dtype=object))[chosen].astype(str)
+    weight = np.where(written, 1.0, weak)[chosen]
+    return logistic(purpose_rows(space, rows[chosen]), answers, PURPOSES, weight=weight, strength=strength)
+
+
+COUNTED_FROM = 0.82
+"""How probable it must be that a mention tells of care for it to be counted without a person."""
+LEFT_OUT_TO = 0.3
+"""How probable it may be at the most for it to be left out without a person; between the two it waits."""
+
+
+def temperature_of(scores: Floats, answers: npt.NDArray[np.str_], labels: tuple[str, ...]) -> float:
+    """Return what scores are to be multiplied by so that their softmax is a probability (least log loss)."""
+    right = np.array([labels.index(answer) for answer in answers])
+
+    def loss(log_scale: float) -> float:
+        return float(-log_softmax(scores * np.exp(log_scale), axis=1)[np.arange(len(right)), right].mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x))
+
+
+# ---------------------------------------------------------------------------------------------- topics
+
+LEAST_EXAMPLES = 15
+"""A topic with fewer examples is left to its phrases."""
+_WRITTEN_WEIGHT = 0.6
+_SOFT = 20.0
+
+
+@dataclass(frozen=True)
+class Topics:
+    """A head of margins, and for each topic the line of its probability and the threshold that is asked for."""
+
+    slugs: tuple[str, ...]
+    head: Head
+    slope: Floats
+    offset: Floats
+    threshold: Floats
+
+    def probabilities(self, matrix: csr_matrix) -> Floats:
+        """Return rows by topics, calibrated."""
+        return expit(self.head.scores(matrix) * self.slope + self.offset)
+
+
+def _margin(matrix: csr_matrix, answers: npt.NDArray[np.bool_], weight: Floats, strength: float) -> Head:
+    rare = answers.mean() < 0.05
+    model = LinearSVC(C=strength, class_weight={False: 1.0, True: 2.0 if rare else 1.0}, random_state=0)
+    model.fit(matrix, answers, sample_weight=weight)
+    return Head(model.coef_.T, model.intercept_)
+
+
+def fit_topics(
+    space: Space,
+    every: pd.DataFrame,
+    rows: Rows,
+    labelled: npt.NDArray[np.bool_],
+    slugs: tuple[str, ...],
+    *,
+    strength: float = 0.1,
+    written: float = _WRITTEN_WEIGHT,
+) -> Topics:
+    """Fit one margin a topic; lines and thresholds come from folds within ``rows``."""
+    here = every.iloc[rows]
+    has_topics = here["topics"].notna().to_numpy() & (here["domain"] != "french").to_numpy()
+    if not written:
+        has_topics &= (here["domain"] == "feedback").to_numpy()
+    rows, here = rows[has_topics], here[has_topics]
+    feedback = (here["domain"] == "feedback").to_numpy()
+    weight = np.where(feedback, 1.0, written)
+    matrix = topic_rows(space, rows)
+    answers = labelled[rows]
+    inner = here["fold"].to_numpy()
+    halves = np.isin(inner, np.unique(inner)[::2])
+    kept = [number for number in range(len(slugs)) if answers[:, number].sum() >= LEAST_EXAMPLES]
+    heads, slopes, offsets, thresholds = [], [], [], []
+    for number in kept:
+        mine = answers[:, number]
+        # Of a topic that the framework's labellers never had, their comments say nothing.
+        use = np.ones(len(rows), bool) if mine[feedback].any() else ~feedback
+        margins = np.full(len(rows), np.nan)
+        for train in (halves, ~halves):
+            if mine[train & use].sum() > 1:
+                margins[~train] = _margin(
+                    matrix[train & use], mine[train & use], weight[train & use], strength
+                ).scores(matrix[~train])[:, 0]
+        judged = use & ~np.isnan(margins)
+        slope, offset = _line(margins[judged], mine[judged], weight[judged])
+        slopes.append(slope)
+        offsets.append(offset)
+        on = judged & feedback if mine[judged & feedback].sum() >= LEAST_EXAMPLES else judged
+        thresholds.append(_threshold(expit(margins[on] * slope + offset), mine[on]))
+        heads.append(_margin(matrix[use], mine[use], weight[use], strength))
+    head = Head(np.hstack([each.weights for each in heads]), np.hstack([each.bias for each in heads]))
+    names = tuple(slugs[number] for number in kept)
+    return Topics(names, head, np.array(slopes), np.array(offsets), np.array(thresholds))
+
+
+def _line(margins: Floats, answers: npt.NDArray[np.bool_], weight: Floats) -> tuple[float, float]:
+    """Return slope and offset of the logistic line (Platt 1999, with his priors against certainty)."""
+    positives, negatives = answers.sum(), (~answers).sum()
+    target = np.where(answers, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+
+    def loss(line: Floats) -> float:
+        guess = margins * line[0] + line[1]
+        return float((weight * (np.logaddexp(0, guess) - target * guess)).sum())
+
+    slope, offset = minimize(loss, np.array([2.0, 0.0]), method="Nelder-Mead").x
+    return float(slope), float(offset)
+
+
+def _threshold(probabilities: Floats, answers: npt.NDArray[np.bool_]) -> float:
+    """Return the probability from which on F1 is best, drawn towards .4 where there are few examples."""
+    asked = np.arange(0.15, 0.66, 0.025)
+    hits = probabilities[:, None] >= asked
+    right = (hits & answers[:, None]).sum(axis=0)
+    f1 = 2 * right / np.maximum(hits.sum(axis=0) + answers.sum(), 1)
+    share = answers.sum() / (answers.sum() + _SOFT)
+    return float(share * asked[int(np.argmax(f1))] + (1 - share) * 0.4)
