@@ -407,11 +407,7 @@ class PhraseAutomaton:
                 for number in phrases & _completed(units, begin, step, after):
                     found[number].append(begin)
         spans = [match.span() for match in _UNIT.finditer(text)]
-        places = {
-            begin: range(start, start + 1 if is_word(text[start]) else end)
-            for begin, (start, end) in enumerate(spans)
-        }
-        return {number: [places[begin] for begin in begins] for number, begins in found.items()}
+        return {number: [_place(text, *spans[begin]) for begin in begins] for number, begins in found.items()}
 
     def _units(self, text: str) -> list[_Kind]:
         """Return the units that ``_UNIT`` finds, each as its kind: chunk by chunk, for that is quicker."""
@@ -446,6 +442,10 @@ _END = _Kind(())
 
 _After = dict[tuple[int, int], tuple[_State, frozenset[int]]]
 """What is completed from a unit on by a walk that is in a state there."""
+
+
+def _place(text: str, start: int, end: int) -> range:
+    return range(start, start + 1 if is_word(text[start]) else end)
 
 
 def _completed(units: Sequence[_Kind], begin: int, step: _Step, after: _After) -> Set[int]:

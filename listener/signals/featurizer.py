@@ -13,7 +13,10 @@ _REMEMBERED = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A text as the models read it: the features of all of it, and of each clause (numbers in the vocabulary)."""
+    """A text as the models read it: the features of all of it, and of each clause (numbers in the vocabulary).
+
+    A clause has an end of its own, and the cues of the whole. The clause of a text that has one only is the text.
+    """
 
     whole: frozenset[int]
     clauses: tuple[frozenset[int], ...]
@@ -33,16 +36,21 @@ class Featurizer:
     def read(self, text: str) -> Reading:
         """Return the features of ``text`` that are in the vocabulary."""
         folded = features.fold(text)
-        clauses: list[frozenset[int]] = []
-        everything: list[str] = []
+        parts: list[list[str]] = []
         for sentence in features.sentences(folded) or [folded]:
-            tokens = features.words(sentence)
-            everything += tokens
-            clauses += map(self._clause, features.clauses(tokens))
-        about = self._numbers(
-            [*features.end_features(everything, self._lexicon), *features.cues(folded, everything)]
-        )
-        return Reading(frozenset(about).union(*clauses), tuple(clauses))
+            parts += features.clauses(features.words(sentence))
+        everything = [token for tokens in parts for token in tokens]
+        found = [self._clause(tokens) for tokens in parts]
+        # What the text is like holds for each clause, too: where it was written does not change in the middle.
+        cues = frozenset(self._numbers(features.cues(folded, everything)))
+        whole = cues.union(self._end(everything), *found)
+        if len(parts) == 1:
+            return Reading(whole, (whole,))
+        clauses = (one.union(self._end(tokens), cues) for one, tokens in zip(found, parts, strict=True))
+        return Reading(whole, tuple(clauses))
+
+    def _end(self, tokens: list[str]) -> list[int]:
+        return self._numbers(features.end_features(tokens, self._lexicon))
 
     def _clause(self, tokens: list[str]) -> frozenset[int]:
         found = set(self._numbers(features.word_features(tokens, self._lexicon)))

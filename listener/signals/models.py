@@ -134,7 +134,7 @@ class Models:
 
 
 class _Rows(NamedTuple):
-    """Texts as sums to be made: the features of all, text after text, their weights, and where each text begins."""
+    """Texts as sums to be made: the features of all, text after text, their weights, where each text begins."""
 
     numbers: npt.NDArray[np.intp]
     weights: Floats

@@ -38,7 +38,7 @@ class TopicHit:
 
 
 _MOST_HITS = 10_000
-"""As many are made once and shared."""
+"""What the same phrases mean is worked out once, and shared."""
 
 
 class TopicMatcher:
@@ -61,7 +61,7 @@ class TopicMatcher:
             self._excludes.update(range(len(self._phrases) - len(exclude), len(self._phrases)))
         self._automaton = PhraseAutomaton(self._phrases)
         self._written: dict[int, _Written] = {}
-        self._hits: dict[tuple[int, ...], TopicHit] = {}
+        self._hits: dict[tuple[int, ...], tuple[TopicHit, ...]] = {}
 
     def match(self, text: str) -> tuple[TopicHit, ...]:
         """Return the topics of ``text`` sorted by slug, each with its phrases in the taxonomy's order."""
@@ -71,19 +71,18 @@ class TopicMatcher:
             return ()
         if not found.isdisjoint(self._excludes):
             found = self._standing(text, found)
-        hits = []
-        for topic, phrases in groupby(sorted(found), key=self._topic_of.__getitem__):
-            numbers = tuple(phrases)
-            hit = self._hits.get(numbers)
-            hits.append(self._hit(topic, numbers) if hit is None else hit)
-        return tuple(hits)
+        numbers = tuple(sorted(found))
+        hits = self._hits.get(numbers)
+        if hits is None:
+            if len(self._hits) >= _MOST_HITS:
+                self._hits.clear()
+            hits = self._hits[numbers] = tuple(self._hits_of(numbers))
+        return hits
 
-    def _hit(self, topic: int, numbers: tuple[int, ...]) -> TopicHit:
-        phrases = tuple(self._phrases[number] for number in numbers)
-        hit = TopicHit(self._topics[topic].slug, 1.0, Source.RULE, phrases)
-        if len(self._hits) < _MOST_HITS:
-            self._hits[numbers] = hit
-        return hit
+    def _hits_of(self, numbers: tuple[int, ...]) -> Iterator[TopicHit]:
+        for topic, phrases in groupby(numbers, key=self._topic_of.__getitem__):
+            written = tuple(self._phrases[phrase] for phrase in phrases)
+            yield TopicHit(self._topics[topic].slug, 1.0, Source.RULE, written)
 
     def _standing(self, text: str, found: set[int]) -> set[int]:
         """Return the phrases found that have a match which no exclusion of their topic overlaps."""

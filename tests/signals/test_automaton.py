@@ -233,7 +233,7 @@ GAPS = [" ... ".join(letters) for letters in itertools.product("abc", repeat=3)]
         (GAPS, ["a ", "b ", "c ", "x, "]),
         (GAPS, ["a ", "b,", "c'", "x.", "y: "]),
         ([" ... ".join("a" * count) for count in range(2, 9)], ["a "]),
-        (["a ... b", "a.b ... c"], ["a.b,c'"]),
+        (["a ... b", "a.b ... c"], ["a.", "b,", "c'"]),
         (["$ ... b", "! b", "?", "&& a"], ["a$", "!?", "&& ", "b."]),
         ([f"wait* ... {letter}" for letter in "abcdefgh"], ["wait", "waits ", "waited, ", "a ", "x "]),
     ],

@@ -91,7 +91,7 @@ def softmax(values: Any) -> Any:
 
 @given(NUMBERS)
 def test_a_text_has_the_probabilities_that_its_features_add_up_to(text: frozenset[int]) -> None:
-    topics, purposes = TINY.mentions([text])
+    topics, purposes, _ = TINY.mentions([text])
     added = scores(text, "mention")
     slopes, offsets = ([judge[key] for judge in TOPICS.values()] for key in ("slope", "offset"))
     assert topics[0] == pytest.approx(1 / (1 + np.exp(-(added[:2] * slopes + offsets))), abs=1e-5)
@@ -104,7 +104,7 @@ def test_a_text_has_the_probabilities_that_its_features_add_up_to(text: frozense
 
 @given(TEXTS)
 def test_probabilities_are_probabilities(texts: list[frozenset[int]]) -> None:
-    topics, purposes = TINY.mentions(texts)
+    topics, purposes, _ = TINY.mentions(texts)
     tones = TINY.sentiments(texts)
     assert (topics.shape, purposes.shape, tones.shape) == ((len(texts), 2), (len(texts), 3), (len(texts), 3))
     assert ((topics >= 0) & (topics <= 1)).all()
@@ -115,7 +115,7 @@ def test_probabilities_are_probabilities(texts: list[frozenset[int]]) -> None:
 
 @given(TEXTS)
 def test_no_text_changes_what_another_has(texts: list[frozenset[int]]) -> None:
-    topics, purposes = TINY.mentions(texts)
+    topics, purposes, _ = TINY.mentions(texts)
     tones = TINY.sentiments(texts)
     for number, text in enumerate(texts):
         alone = TINY.mentions([text])
@@ -126,7 +126,7 @@ def test_no_text_changes_what_another_has(texts: list[frozenset[int]]) -> None:
 
 def test_a_text_without_features_is_not_read_as_the_first_feature() -> None:
     nothing, first = frozenset[int](), frozenset({0})
-    _, purposes = TINY.mentions([nothing, first, nothing])
+    _, purposes, _ = TINY.mentions([nothing, first, nothing])
     assert purposes[0] == pytest.approx(softmax(ARRAYS["mention_bias"][2:] * 1.5), abs=1e-5)
     assert (purposes[0] == purposes[2]).all()
     assert (purposes[0] != purposes[1]).any()
@@ -135,7 +135,7 @@ def test_a_text_without_features_is_not_read_as_the_first_feature() -> None:
 def test_more_texts_than_are_added_up_at_a_time() -> None:
     some = [frozenset({number % len(FEATURES), (number * 7) % len(FEATURES)}) for number in range(600)]
     some[255] = some[256] = frozenset()
-    topics, purposes = TINY.mentions(some)
+    topics, purposes, _ = TINY.mentions(some)
     assert (len(topics), len(purposes), len(TINY.sentiments(some))) == (600, 600, 600)
     for number in (0, 254, 255, 256, 257, 511, 512, 599):
         assert (topics[number] == TINY.mentions([some[number]])[0][0]).all()
@@ -143,7 +143,7 @@ def test_more_texts_than_are_added_up_at_a_time() -> None:
 
 
 def test_no_text_at_all() -> None:
-    topics, purposes = TINY.mentions([])
+    topics, purposes, _ = TINY.mentions([])
     assert (topics.shape, purposes.shape, TINY.sentiments([]).shape) == ((0, 2), (0, 3), (0, 3))
 
 
@@ -261,6 +261,6 @@ def test_a_hint_says_nothing_of_topics_and_a_rule_nothing_of_purposes() -> None:
         frozenset(number for name, number in models.vocabulary.items() if name.startswith(kind))
         for kind in ("rule:", "hint:")
     )
-    plain_topics, plain_purposes = models.mentions([text])
+    plain_topics, plain_purposes, _ = models.mentions([text])
     assert models.mentions([text | hints])[0] == pytest.approx(plain_topics, abs=1e-6)
     assert models.mentions([text | rules])[1] == pytest.approx(plain_purposes, abs=1e-6)
