@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from listener.calendar import iso_week, local_day, week_of_day
 from listener.signals.analysis import Analyzer, Signals
 from listener.signals.pseudonym import pseudonym
-from listener.signals.topics import Taxonomy
+from listener.signals.taxonomy import Taxonomy
 from storage.records import Record, text_fingerprint
 
 if TYPE_CHECKING:
@@ -31,25 +32,28 @@ class Hearing:
     author_secret: str | None
     derived_metrics: bool = True
 
-    def record(self, mention: Mention, known: Mapping[str, str]) -> Record:
-        """Return ``mention`` as it may be stored.
+    def records(self, mentions: Sequence[Mention], known: Mapping[str, str]) -> list[Record]:
+        """Return the mentions of a page as they may be stored, in their order.
 
         ``known`` maps the ids that the store has to the fingerprint of their text: an unchanged text is not
         heard again, and a tombstone keeps the signals it had.
         """
-        kept = replace(mention, text=self.analyzer.redact(mention.text))
+        kept = [replace(mention, text=self.analyzer.redact(mention.text)) for mention in mentions]
+        heard = hear(self.analyzer, kept, known, derived_metrics=self.derived_metrics)
+        return [
+            self._record(mention, redacted, signals)
+            for mention, redacted, signals in zip(mentions, kept, heard, strict=True)
+        ]
+
+    def _record(self, mention: Mention, redacted: Mention, signals: Signals | None) -> Record:
         day = local_day(mention.published_at, self.zone)
         return Record(
-            mention=kept,
+            mention=redacted,
             pseudonym=self._pseudonym(mention.author, day),
             own=is_own(mention.author, self.own_accounts),
             day=day,
-            signals=None if is_known(kept, known) else self.signals(kept),
+            signals=signals,
         )
-
-    def signals(self, redacted: Mention) -> Signals:
-        """Return what is heard in a redacted mention; the language alone where a platform forbids more."""
-        return hear(self.analyzer, redacted, derived_metrics=self.derived_metrics)
 
     def _pseudonym(self, author: Author | None, day: int) -> str | None:
         if author is None:
@@ -58,10 +62,21 @@ class Hearing:
         return pseudonym(self.author_secret, self.author_key, self.channel, author.id, week)
 
 
-def hear(analyzer: Analyzer, redacted: Mention, *, derived_metrics: bool) -> Signals:
-    """Return the signals of a redacted mention; without ``derived_metrics`` its language is all that is kept."""
-    signals = analyzer.analyze(redacted.text, language_hint=redacted.language)
-    return signals if derived_metrics else Signals(language=signals.language)
+def hear(
+    analyzer: Analyzer, redacted: Sequence[Mention], known: Mapping[str, str], *, derived_metrics: bool
+) -> list[Signals | None]:
+    """Return the signals of redacted mentions, all in one go; None of those that are known (:func:`is_known`).
+
+    Where a platform forbids more (no ``derived_metrics``) the language is all that is kept.
+    """
+    new = [number for number, mention in enumerate(redacted) if not is_known(mention, known)]
+    found = analyzer.analyze_many(
+        [redacted[number].text for number in new], [redacted[number].language for number in new]
+    )
+    heard: list[Signals | None] = [None] * len(redacted)
+    for number, signals in zip(new, found, strict=True):
+        heard[number] = signals if derived_metrics else Signals(language=signals.language, version=signals.version)
+    return heard
 
 
 def is_known(redacted: Mention, known: Mapping[str, str]) -> bool:
@@ -95,7 +110,13 @@ def analyzer_for(settings: Settings, taxonomy: Taxonomy) -> Analyzer:
     One for all, because a mention may be of two organizations: were each to redact the other's handle, its
     text would change with every pull.
     """
-    return Analyzer(taxonomy, own_handles(settings.organizations))
+    return _analyzer(taxonomy, tuple(own_handles(settings.organizations)))
+
+
+@lru_cache(maxsize=4)
+def _analyzer(taxonomy: Taxonomy, handles: tuple[str, ...]) -> Analyzer:
+    """Return the analyzer, the same one for every pull: to make ready its phrases takes half a second."""
+    return Analyzer(taxonomy, handles)
 
 
 def own_handles(organizations: Iterable[OrganizationSettings]) -> list[str]:

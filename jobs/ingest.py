@@ -36,7 +36,7 @@ from jobs.hearing import Hearing, account_names, analyzer_for
 from jobs.pacing import Outcome, is_resting
 from jobs.reading import changed_days
 from listener.errors import ConfigError, LeaseHeld, ListenerError
-from listener.signals.topics import Taxonomy
+from listener.signals.taxonomy import Taxonomy
 from listener.usage import Usage
 from storage.records import PageCounts, text_fingerprint
 
@@ -274,7 +274,7 @@ class _Puller:
             for item in page.skipped:
                 logger.warning("%s: skipped %s: %s", stream, item.external_id or "an item", item)
             known = self._known(stream.channel, page)
-            records = [hearing.record(mention, known) for mention in page.mentions]
+            records = hearing.records(page.mentions, known)
             progress.keep(page, keep(page, records, known))
             self._order.on_page(stream, len(page.mentions))
             if is_last:

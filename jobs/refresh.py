@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -20,9 +20,9 @@ import connectors as installed
 from connectors.base import Meter, Page, StreamSpec
 from jobs.attempt import attempt
 from jobs.connections import Connections, Platforms, stream_state
-from jobs.hearing import analyzer_for, hear, is_known
+from jobs.hearing import analyzer_for, hear
 from jobs.pacing import RECHECK_AGES, Outcome, is_due_again
-from listener.signals.topics import Taxonomy
+from listener.signals.taxonomy import Taxonomy
 from listener.usage import Usage
 from storage.records import PageCounts
 
@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 
     from listener.clock import Clock
     from listener.errors import ListenerError
-    from listener.mention import Mention
     from listener.settings import Settings
-    from listener.signals.analysis import Analyzer, Signals
+    from listener.signals.analysis import Analyzer
     from storage.store import MentionStore
 
 logger = logging.getLogger(__name__)
@@ -172,19 +171,16 @@ class _Refresher:
             logger.warning("%s: skipped %s: %s", channel, item.external_id or "an item", item)
         known = self._store.known(channel, [mention.external_id for mention in page.mentions])
         derived_metrics = self._connections.derived_metrics(channel)
-        found = [self._heard(mention, known, derived_metrics=derived_metrics) for mention in page.mentions]
+        redacted = [replace(mention, text=self._analyzer.redact(mention.text)) for mention in page.mentions]
+        heard = hear(self._analyzer, redacted, known, derived_metrics=derived_metrics)
         counts = self._store.save_recheck(
-            channel, found, run_id=run_id, usage=progress.meter.usage, skipped=len(page.skipped)
+            channel,
+            list(zip(redacted, heard, strict=True)),
+            run_id=run_id,
+            usage=progress.meter.usage,
+            skipped=len(page.skipped),
         )
         progress.keep(page, counts)
-
-    def _heard(
-        self, mention: Mention, known: Mapping[str, str], *, derived_metrics: bool
-    ) -> tuple[Mention, Signals | None]:
-        redacted = replace(mention, text=self._analyzer.redact(mention.text))
-        if is_known(redacted, known):
-            return redacted, None
-        return redacted, hear(self._analyzer, redacted, derived_metrics=derived_metrics)
 
 
 @dataclass(slots=True)

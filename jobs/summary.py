@@ -19,7 +19,7 @@ from jobs.export import write_file
 from jobs.weeks_read import Reading, readings
 from listener.calendar import iso_week, local_day, week_end, week_of_day, week_span, week_start
 from listener.errors import ConfigError
-from listener.signals.topics import Taxonomy
+from listener.signals.taxonomy import Taxonomy
 from storage import queries
 from storage.changes import breaks
 from storage.counting import PSEUDO_TOPICS

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from listener.calendar import week_of_day, week_span
-from listener.signals.topics import ALL
+from listener.signals.taxonomy import ALL
 from storage import queries
 
 if TYPE_CHECKING:

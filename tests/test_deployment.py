@@ -160,3 +160,7 @@ def test_the_wheel_works_outside_the_checkout(tmp_path: Path) -> None:
     )
     assert str(site) in done.stdout
     assert (site / "listener" / "standins" / "phrases.toml").is_file()
+    for folder, carried in (("config", "listener/_config"), ("listener/signals/weights",) * 2):
+        names = {path.name for path in (ROOT / folder).iterdir()}
+        assert names
+        assert {path.name for path in (site / carried).iterdir()} == names

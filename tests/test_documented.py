@@ -21,7 +21,7 @@ from listener.settings import (
     StreamSettings,
     TopicsSettings,
 )
-from listener.signals.topics import Taxonomy
+from listener.signals.taxonomy import Taxonomy
 from storage.queries import COLUMNS, COUNT_FIELDS
 from storage.schema import metadata
 
@@ -140,4 +140,4 @@ def test_the_reference_has_every_topic_and_every_column() -> None:
 def test_help_names_every_field_that_mentions_can_be_counted_by() -> None:
     (option,) = [option for option in COMMANDS["query",].params if option.name == "count_by"]
     assert all(field in option.help for field in COUNT_FIELDS)
-    assert len(COLUMNS) == 20
+    assert len(COLUMNS) == 25

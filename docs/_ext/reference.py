@@ -128,7 +128,7 @@ def _type(field: Any) -> str:
 
 def topics() -> str:
     """List the shipped taxonomy, group by group."""
-    from listener.signals.topics import Taxonomy
+    from listener.signals.taxonomy import Taxonomy
 
     taxonomy = Taxonomy.load(None)
     lines = [f"# Topics (taxonomy {taxonomy.version})", ""]

@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from storage.store import MentionStore
 
 _WEEKS = 12
+Cell = TypeVar("Cell", bound="tuple[str, ...]")
+"""What a count is of: week and channel, or these and a topic."""
 
 
 def register(app: typer.Typer) -> None:
@@ -45,9 +47,11 @@ def demo(
     Stand-ins of the three platforms listen on loopback; a clock walks through the weeks with a pull a day. A
     second run goes on from where the store stands, and so adds nothing twice.
     """
+    from listener.cli.ask import closing_lines
     from listener.settings import load
-    from listener.signals.topics import Taxonomy
+    from listener.signals.taxonomy import Taxonomy
     from listener.standins.scenario import World, demo_environment
+    from storage import queries
     from storage.store import MentionStore
 
     state = state_of(context)
@@ -57,6 +61,7 @@ def demo(
         # The demo's own secrets only: a LISTENER_DATABASE_URL of the shell must not lead it to a real store.
         settings = load(config, environ={})
         with MentionStore.open(settings.database_url, clock=world.clock) as store:
+            _refuse_strangers(directory, world, store)
             store.declare(settings.organizations, Taxonomy.load(None))
             counts = _walk(state, world, settings, store)
             state.say(
@@ -64,7 +69,8 @@ def demo(
             )
             rows, paths = _summaries(directory, world, settings, store)
             _print_weeks(state, rows)
-            state.say(_verdict(world, rows))
+            for line in (*closing_lines(rows, queries.signal_changes(store)), *_verdict(world, store, rows)):
+                state.say(line)
     for path in paths:
         state.out.print(str(path))
     again = f"{_command()} -c {config}"
@@ -87,6 +93,17 @@ def _write_files(directory: Path, toml: str, environment: Mapping[str, str]) -> 
             f"cannot write into {directory}: {error.strerror}; choose another --directory"
         ) from error
     return config
+
+
+def _refuse_strangers(directory: Path, world: World, store: MentionStore) -> None:
+    from storage import queries
+
+    ids = {(post.channel, post.external_id) for posts in world.posts_by_channel.values() for post in posts}
+    if any((row["channel"], row["external_id"]) not in ids for row in queries.rows(store, queries.Filters())):
+        raise ConfigError(
+            f"{directory} holds mentions of another demo, or of another version's: delete it or choose another "
+            "--directory"
+        )
 
 
 def _walk(state: State, world: World, settings: Settings, store: MentionStore) -> Counter[str]:
@@ -134,30 +151,68 @@ def _summaries(
 
 
 def _print_weeks(state: State, rows: Iterable[SummaryRow]) -> None:
+    from storage.counting import PSEUDO_TOPICS
+    from storage.schema import ALL, CARE, OTHER_PURPOSES, TO_REVIEW
+
     weeks: dict[str, dict[str, Any]] = {}
     topics: dict[str, list[tuple[int, str]]] = {}
     for row in rows:
-        week = weeks.setdefault(row.iso_week, {"week": row.iso_week})
-        if row.topic == "all":
+        week = weeks.setdefault(row.iso_week, {"week": row.iso_week, "left out": 0, "most heard": ""})
+        if row.topic == ALL:
             week[row.channel] = row.mentions
-        if row.channel == row.topic == "all":
-            week |= {"change": row.change}
-        elif row.channel == "all" and row.topic != "(untagged)":
+        if row.channel != ALL:
+            continue
+        if row.topic == ALL:
+            week["change"] = row.change
+        elif row.topic == CARE:
+            week["care"] = row.mentions
+        elif row.topic in (OTHER_PURPOSES, TO_REVIEW):
+            week["left out"] += row.mentions
+        elif row.topic not in PSEUDO_TOPICS and row.mentions:
             topics.setdefault(row.iso_week, []).append((row.mentions, row.topic))
-    for name, week in weeks.items():
-        count, topic = min(topics[name], key=lambda one: (-one[0], one[1]))
-        week["most heard"] = f"{topic} {count}"
-    columns = ("week", "twitter", "reddit", "youtube", "all", "change", "most heard")
+    for name, heard in topics.items():
+        count, topic = min(heard, key=lambda one: (-one[0], one[1]))
+        weeks[name]["most heard"] = f"{topic} {count}"
+    columns = ("week", "twitter", "reddit", "youtube", "all", "change", "care", "left out", "most heard")
     print_table(state, weeks.values(), columns, title="St. Elsewhere Hospital: mentions by week")
 
 
-def _verdict(world: World, rows: Iterable[SummaryRow]) -> str:
-    truth = world.truth()
-    wrong = [row for row in rows if row.mentions != truth.get((row.iso_week, row.channel, row.topic), 0)]
-    if not wrong:
-        return "Every count by week, channel and topic equals what the generator wrote."
-    shown = ", ".join(f"{row.iso_week} {row.channel} {row.topic}" for row in wrong[:3])
-    raise RuntimeError(f"{len(wrong)} counts differ from what the generator wrote: {shown} …")
+def _verdict(world: World, store: MentionStore, rows: Iterable[SummaryRow]) -> Iterator[str]:
+    """Yield what comes of checking the counts; raises ``RuntimeError`` where one is wrong."""
+    from listener.standins.agreement import agreement
+    from storage import queries
+    from storage.schema import ALL
+
+    heard = list(queries.rows(store, queries.Filters(own=False)))
+    counts = {(row.iso_week, row.channel, row.topic): row.mentions for row in rows if row.mentions}
+    volumes = {(week, channel): count for (week, channel, topic), count in counts.items() if topic == ALL}
+    _demand_equal(volumes, world.truth(), "what the generator wrote")
+    _demand_equal(counts, _recount(heard), "a recount of the stored mentions")
+    yield "Every count by week and channel equals what the generator wrote."
+    yield "Every count by topic equals a recount of the stored mentions."
+    yield f"Heard as meant: {agreement(world.meanings(), heard)}"
+
+
+def _recount(mentions: Iterable[Mapping[str, Any]]) -> Counter[tuple[str, str, str]]:
+    """Count mentions by week, channel and topic, as the rollup should have."""
+    from listener.calendar import iso_week, local_day, week_of_day
+    from listener.standins.scenario import ZONE
+    from storage.counting import places
+    from storage.schema import ALL
+
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for row in mentions:
+        week = iso_week(week_of_day(local_day(row["published_at"], ZONE)))
+        topics = places(row["purpose"], frozenset(row["topics"]), needs_review=row["needs_review"])
+        counts.update((week, channel, topic) for channel in (row["channel"], ALL) for topic in topics)
+    return counts
+
+
+def _demand_equal(counts: Mapping[Cell, int], expected: Mapping[Cell, int], whose: str) -> None:
+    wrong = sorted(cell for cell in counts.keys() | expected.keys() if counts.get(cell) != expected.get(cell))
+    if wrong:
+        shown = ", ".join(" ".join(cell) for cell in wrong[:3])
+        raise RuntimeError(f"{len(wrong)} counts differ from {whose}: {shown} …")
 
 
 def standins(

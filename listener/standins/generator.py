@@ -78,6 +78,7 @@ class _Manner:
     nameless: float
     edited: float
     french: float = 0.04
+    foreign: float = 0.01
     removed: float = 0.012
 
 
@@ -122,8 +123,8 @@ def generate(
     ``per_week`` is the mean number of mentions a week over all of :data:`CHANNELS`, without the spike;
     ``channels`` picks some of them without changing any of their posts. The same arguments give the same
     posts, and memory grows neither with the time nor with the rate. Comments come within
-    :data:`MAX_REPLY_DELAY` of their thread's head; only edits on X change topics, and no edit leaves the local
-    day; what is removed is the last of its thread, and no sooner than :data:`MIN_REMOVAL_DELAY`.
+    :data:`MAX_REPLY_DELAY` of their thread's head; only edits on X change what a post means, and no edit leaves
+    the local day; what is removed is the last of its thread, and no sooner than :data:`MIN_REMOVAL_DELAY`.
     """
     streams = [
         _Channel(channel, seed=seed, start=start, end=end, per_week=per_week, hospital=organization, spike=spike)
@@ -191,7 +192,9 @@ class _Channel:
         if own:
             draft = self._writer.own(head=True)
         elif self._chance(self._manner.french):
-            draft = self._writer.french(head=True)
+            draft = self._writer.head(language="fr")
+        elif self._chance(self._manner.foreign):
+            draft = self._writer.foreign(head=True)
         else:
             draft = self._writer.head(topic=self._topic_at(moment))
         kind = Kind.VIDEO if self._channel == "youtube" else Kind.POST
@@ -210,7 +213,9 @@ class _Channel:
         if own:
             draft = self._writer.own(head=False)
         elif self._chance(self._manner.french):
-            draft = self._writer.french(head=False)
+            draft = self._writer.reply(language="fr")
+        elif self._chance(self._manner.foreign):
+            draft = self._writer.foreign(head=False)
         else:
             draft = self._writer.reply(topic=self._topic_at(moment))
         nested = self._channel == "twitter" or thread.parents[place] > 0
@@ -330,10 +335,11 @@ class _Channel:
         at = moment + timedelta(minutes=self._rng.randint(*_EDIT_MINUTES))
         if at.astimezone(self._zone).date() != moment.astimezone(self._zone).date():
             return ()
+        said = draft
         if on_x and draft.language == "en" and self._chance(0.5):
-            rewritten = self._writer.head()
-            return (Edit(at=at, text=rewritten.text, topics=rewritten.topics),)
-        return (Edit(at=at, text=self._writer.reworded(draft), topics=draft.topics),)
+            said = self._writer.head()
+        text = said.text if said is not draft else self._writer.reworded(draft)
+        return (Edit(at=at, text=text, topics=said.topics, sentiment=said.sentiment, purpose=said.purpose),)
 
     def _metrics(self, kind: Kind, replies: int) -> Metrics:
         """Draw what the platform counts: a long tail, and only the figures that it gives for such an item.

@@ -1,4 +1,7 @@
-"""The sentences that the stand-ins' people write, and what each of them is about (``phrases.toml``)."""
+"""The sentences that the stand-ins' people write, and what each of them is about.
+
+English stands in ``phrases.toml``, French in ``phrases_fr.toml`` of the same shape.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+Language = Literal["en", "fr"]
+LANGUAGES: tuple[Language, ...] = ("en", "fr")
 Form = Literal["praise", "complaint", "question", "news"]
 FORMS: tuple[Form, ...] = ("praise", "complaint", "question", "news")
+_FILES: Mapping[Language, str] = {"en": "phrases.toml", "fr": "phrases_fr.toml"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +60,9 @@ class Phrasebook:
 
 
 @cache
-def load() -> Phrasebook:
-    """Read the phrasebook that lies beside this module."""
-    document = tomllib.loads(Path(__file__).with_name("phrases.toml").read_text(encoding="utf-8"))
+def load(language: Language = "en") -> Phrasebook:
+    """Read the phrasebook of a language, which lies beside this module."""
+    document = tomllib.loads(Path(__file__).with_name(_FILES[language]).read_text(encoding="utf-8"))
     slots = {name: tuple(values) for name, values in document.pop("slots").items()}
     topics = {
         slug: TopicSentences(weight=table["weight"], **{form: tuple(table[form]) for form in FORMS})

@@ -16,12 +16,23 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """What somebody meant by a text; without a purpose it is in a language that nobody reads."""
+
+    purpose: Purpose | None
+    sentiment: Sentiment | None
+    topics: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """A later version of a post's text, and the topics that version has."""
+    """A later version of a post's text, and what that version means."""
 
     at: datetime
     text: str
     topics: frozenset[str] = frozenset()
+    sentiment: Sentiment | None = None
+    purpose: Purpose | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +66,11 @@ class Post:
     topics: frozenset[str] = frozenset()
     sentiment: Sentiment | None = None
     purpose: Purpose | None = None
+
+    @property
+    def meaning(self) -> Meaning:
+        """What its author meant by it."""
+        return Meaning(purpose=self.purpose, sentiment=self.sentiment, topics=self.topics)
 
 
 class Timeline:
@@ -92,7 +108,7 @@ class Timeline:
         """Return the post as the clock shows it now, or None where there is none; a removed one keeps its mark."""
         now = self._catch_up()
         post = self._posts.get(external_id)
-        return _as_of(post, now) if post and post.published_at <= now else None
+        return as_of(post, now) if post and post.published_at <= now else None
 
     def first_text(self, external_id: str) -> str:
         """Return what the post said before any edit; raises ``KeyError`` for an unknown id."""
@@ -107,13 +123,13 @@ class Timeline:
         first = bisect_left(self._order, since, key=_published_at) if since else 0
         posts = self._order[first : bisect_right(self._order, now, key=_published_at)]
         for post in reversed(posts) if newest_first else posts:
-            yield _as_of(post, now)
+            yield as_of(post, now)
 
     def thread(self, conversation_id: str) -> list[Post]:
         """Return what was published by now below the head of a thread, as it reads now, oldest first."""
         now = self._catch_up()
         posts = (self._posts[external_id] for external_id in self._threads.get(conversation_id, ()))
-        return sorted((_as_of(post, now) for post in posts if post.published_at <= now), key=_place)
+        return sorted((as_of(post, now) for post in posts if post.published_at <= now), key=_place)
 
     def _catch_up(self) -> datetime:
         now = self.clock.now()
@@ -134,13 +150,23 @@ def _place(post: Post) -> tuple[datetime, str]:
     return post.published_at, post.external_id
 
 
-def _as_of(post: Post, now: datetime) -> Post:
+def as_of(post: Post, now: datetime) -> Post:
+    """Return the post as it reads at a moment: without the edits of the future, and its mark if it is removed."""
     if not post.edits and post.removed_at is None:
         return post
     edits = tuple(edit for edit in post.edits if edit.at <= now)
     removed_at = post.removed_at if post.removed_at and post.removed_at <= now else None
     if edits:
-        return replace(post, text=edits[-1].text, topics=edits[-1].topics, edits=edits, removed_at=removed_at)
+        last = edits[-1]
+        return replace(
+            post,
+            text=last.text,
+            topics=last.topics,
+            sentiment=last.sentiment,
+            purpose=last.purpose,
+            edits=edits,
+            removed_at=removed_at,
+        )
     if post.edits or removed_at != post.removed_at:
         return replace(post, edits=(), removed_at=removed_at)
     return post

@@ -13,7 +13,7 @@ from listener.standins import phrasebook
 if TYPE_CHECKING:
     from random import Random
 
-    from listener.standins.phrasebook import Form
+    from listener.standins.phrasebook import Form, Language
 
 # What a hospital is written about for. Patient experience is the smaller part of it, as hospitals report.
 _HEAD_PURPOSES = {
@@ -37,7 +37,6 @@ _TONES: Mapping[tuple[Form, ...], int] = {_UPSET: 50, ("praise",): 35, ("praise"
 # Reddit and YouTube do not say which language a comment is in: from fewer characters than this it cannot be told
 # safely, and a comment that is taken for Spanish has no topics.
 _TELLING = 70
-_CHEERFUL = (Purpose.PHILANTHROPY, Purpose.PROMOTION)
 _LINKED = (Purpose.RECRUITMENT, Purpose.PROMOTION, Purpose.NEWS)
 
 
@@ -58,14 +57,14 @@ class Hospital:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """A text and what is true of it."""
+    """A text and what is true of it; one in a language that nobody reads has no purpose and no sentiment."""
 
     text: str
     title: str | None = None
     language: str = "en"
     topics: frozenset[str] = frozenset()
-    sentiment: Sentiment = Sentiment.NEUTRAL
-    purpose: Purpose = Purpose.OTHER
+    sentiment: Sentiment | None = Sentiment.NEUTRAL
+    purpose: Purpose | None = Purpose.OTHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,44 +83,46 @@ class Writer:
     def __init__(self, rng: Random, channel: str, hospital: Hospital) -> None:
         self._rng = rng
         self._channel = channel
-        self._book = phrasebook.load()
         self._hospital = {"name": hospital.name, "short": hospital.short, "handle": hospital.handle}
+        self._language: Language = "en"
+        self._book = phrasebook.load(self._language)
         self._scene: dict[str, str] = {}
 
-    def head(self, *, topic: str | None = None) -> Draft:
+    def head(self, *, topic: str | None = None, language: Language = "en") -> Draft:
         """Write a post, submission or video that search can find; ``topic`` makes it about that."""
-        self._set_scene()
+        self._set_scene(language)
         if self._channel == "youtube":
             # A video's description is not where experiences are told: those stand in the comments.
-            return Draft(title=self._say("youtube", "titles"), text=self._say("youtube", "descriptions"))
+            title, text = self._say("youtube", "titles"), self._say("youtube", "descriptions")
+            return Draft(title=title, text=text, language=language)
         message = self._message(_HEAD_PURPOSES, long=self._channel == "reddit", topic=topic)
         if self._channel == "twitter":
             return self._draft(self._tweet(message), message)
         return self._draft(self._selftext(message), message, title=self._say(message.purpose, "titles"))
 
-    def reply(self, *, topic: str | None = None) -> Draft:
+    def reply(self, *, topic: str | None = None, language: Language = "en") -> Draft:
         """Write a comment or reply; on X, where search must find it, it addresses the hospital."""
-        self._set_scene()
+        self._set_scene(language)
         message = self._message(_REPLY_PURPOSES, long=False, topic=topic)
         if self._channel == "twitter":
             return self._draft(f"{self._hospital['handle']} {self._dressed(message)}", message)
         if message.purpose is Purpose.OTHER:
             message = _Message((self._say(self._channel, "chatter"),))
         text = self._dressed(message)
-        if self._channel == "reddit" and self._chance(0.4):
+        # "Can confirm." and its like say that one has been there too.
+        if self._channel == "reddit" and message.purpose is Purpose.EXPERIENCE and self._chance(0.4):
             text = f"{self._say('reddit', 'replies')} {text}"
         if len(text) < _TELLING and message.topics:
             text = f"{text} {self._fillers(1)[0]}"
         return self._draft(text, message)
 
-    def french(self, *, head: bool) -> Draft:
-        """Write in French, which the taxonomy does not tag."""
+    def foreign(self, *, head: bool) -> Draft:
+        """Write in a language that no taxonomy reads."""
         self._set_scene()
-        text = self._say("french", "plain" if head or self._channel == "twitter" else "comments")
-        title = None
-        if head and self._channel != "twitter":
-            title = f"{self._hospital['name']} : {self._say('french', 'plain')}"
-        return Draft(title=title, text=text, language="fr")
+        language = self._rng.choice(list(self._book.plain["foreign"]))
+        title = f"{self._hospital['name']}, Toronto" if head and self._channel != "twitter" else None
+        text = self._say("foreign", language)
+        return Draft(title=title, text=text, language=language, sentiment=None, purpose=None)
 
     def own(self, *, head: bool) -> Draft:
         """Write as the hospital itself."""
@@ -136,16 +137,16 @@ class Writer:
 
     def community(self) -> str:
         """Choose a subreddit."""
-        return self._rng.choice(self._book.plain["reddit"]["communities"])
+        return self._rng.choice(phrasebook.load().plain["reddit"]["communities"])
 
     def reworded(self, draft: Draft) -> str:
         """Return the text after an edit that changes nothing it says."""
-        self._set_scene()
+        self._set_scene("fr" if draft.language == "fr" else "en")
         return f"{draft.text}\n\n{self._say('noise', 'edits')}"
 
     def share_of(self, topic: str) -> float:
         """Return about which share of all that is written speaks of ``topic``."""
-        weights = self._book.with_form("complaint")
+        weights = phrasebook.load().with_form("complaint")
         of_topics = weights.get(topic, 0) / sum(weights.values())
         purposes, counts = _HEAD_PURPOSES, _TOPICS_IN_SHORT
         if self._channel == "reddit":
@@ -157,8 +158,9 @@ class Writer:
         spoken += sum(share * purposes.get(purpose, 0) for purpose, share in _ON_TOPIC.items())
         return of_topics * spoken / sum(purposes.values())
 
-    def _set_scene(self) -> None:
+    def _set_scene(self, language: Language = "en") -> None:
         # One choice a text: whoever begins in cardiology stays there.
+        self._language, self._book = language, phrasebook.load(language)
         self._scene = {name: self._rng.choice(values) for name, values in self._book.slots.items()}
         self._scene |= self._hospital
 
@@ -178,7 +180,8 @@ class Writer:
             return self._experience(_TOPICS_IN_LONG if long else _TOPICS_IN_SHORT, topic)
         if purpose in _FORMS and (topic or self._chance(_ON_TOPIC[purpose])):
             return self._on_topic(purpose, topic)
-        sentiment = Sentiment.POSITIVE if purpose in _CHEERFUL else Sentiment.NEUTRAL
+        # An invitation to a talk is no praise; who gives, or thanks for what was given, is glad.
+        sentiment = Sentiment.POSITIVE if purpose is Purpose.PHILANTHROPY else Sentiment.NEUTRAL
         return _Message((self._say(purpose, "plain"),), sentiment=sentiment, purpose=purpose)
 
     def _on_topic(self, purpose: Purpose, topic: str | None) -> _Message:
@@ -263,6 +266,7 @@ class Writer:
         return Draft(
             title=title,
             text=text,
+            language=self._language,
             topics=message.topics,
             sentiment=message.sentiment,
             purpose=message.purpose,

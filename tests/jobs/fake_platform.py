@@ -164,12 +164,13 @@ class FakePlatforms:
 
 
 def make_mention(number: int, **changes: Any) -> Mention:
+    """An experience of care beyond doubt, about parking, unless its text is changed."""
     values: dict[str, Any] = {
         "channel": "birdsong",
         "external_id": f"m{number}",
         "kind": Kind.POST,
         "published_at": START + timedelta(minutes=number),
-        "text": f"The parking at St. Elsewhere was hopeless, visit number {number}",
+        "text": f"My mother was in St. Elsewhere for a week and I paid for parking every day, visit {number}",
         "author": Author(id=f"a{number % 7}", handle=f"person{number % 7}"),
         "language": "en",
     }

@@ -20,12 +20,12 @@ import praw  # noqa: F401 - as above
 import tweepy  # noqa: F401 - as above
 from kill_process import TEXTS, fork
 
+from jobs.hearing import analyzer_for
 from jobs.ingest import ingest
 from jobs.rollup import roll_up
 from listener.clock import SteppedClock
 from listener.settings import load
-from listener.signals.analysis import Analyzer
-from listener.signals.topics import Taxonomy
+from listener.signals.taxonomy import Taxonomy
 from storage.store import MentionStore
 
 
@@ -40,6 +40,10 @@ def read_everything(url: str, config: str, moment: str) -> None:
 
 
 def main(url: str, config: str, moment: str, kills: str, seed: str) -> None:
+    # Read once here, not in each child.
+    settings = load(Path(config))
+    analyzer_for(settings, Taxonomy.load(settings.topics_file)).analyze(TEXTS[0])
+    assert len(list(Path("/proc/self/task").iterdir())) == 1
     chance = random.Random(int(seed))
     killed = 0
     for _ in range(int(kills)):
@@ -58,6 +62,4 @@ def main(url: str, config: str, moment: str, kills: str, seed: str) -> None:
 
 
 if __name__ == "__main__":
-    Analyzer(Taxonomy.load()).analyze(TEXTS[0])
-    assert len(list(Path("/proc/self/task").iterdir())) == 1
     main(*sys.argv[1:])

@@ -24,18 +24,24 @@ from typing import Any
 
 from fake_platform import START, TAXONOMY, FakePlatforms, Feed, make_mention, make_settings
 
+from jobs.hearing import analyzer_for
 from jobs.ingest import ingest
 from jobs.rollup import roll_up
 from listener.clock import SteppedClock
 from listener.mention import Mention, Metrics
-from listener.signals.analysis import Analyzer
-from listener.signals.topics import Taxonomy
+from listener.signals.taxonomy import Taxonomy
 from storage.store import MentionStore
 
 PAGE = 20
 REMOVED_AFTER = 45
 """More than a page: of what is removed before it was ever stored, nobody can say what it was about."""
-TEXTS = ("The parking was full", "The nurses were kind", "Passing by", "Hours of waiting, and the parking full")
+# Experiences beyond doubt, or topics would not count them; "Passing by" is none, and has no topic either.
+TEXTS = (
+    "My mother was in hospital for a week and I paid for parking every day",
+    "My dad had surgery last week and the nurses were kind",
+    "Passing by",
+    "We spent eight hours in emergency with my son and the parking was full",
+)
 
 
 def item(number: int) -> Mention:
@@ -153,20 +159,23 @@ def fork(work: Callable[[], None]) -> int:
         os._exit(1)
 
 
-def moments(chance: random.Random) -> Iterator[tuple[bool, float]]:
-    """Yield when to kill: mostly within the first pages, now and then while the child is still starting."""
+def moments(chance: random.Random) -> Iterator[tuple[int, float]]:
+    """Yield when to kill: so many pages were asked for, and so many seconds have gone by since.
+
+    Mostly within the first pages, however slow the machine is; now and then while the child is still starting.
+    """
     while True:
-        yield chance.random() < 0.9, chance.uniform(0, 0.12)
+        yield chance.choice([0, *[1, 2, 3] * 3]), chance.uniform(0, 0.12)
 
 
-def kill_one(url: str, variant: str, limit: int | None, *, is_pulling: bool, after: float) -> None:
-    """Start a child, wait until it pulls (or not) and a little more, and kill it before it ends by itself."""
+def kill_one(url: str, variant: str, limit: int | None, *, pages: int, after: float) -> None:
+    """Start a child, wait until it asks for so many pages and a little more, and kill it before its end."""
     ready, told = os.pipe()
     feed = Feed(mentions=Endless(), page_size=PAGE)
-    feed.before_page = lambda number: os.write(told, b".") if number == 0 else None
+    feed.before_page = lambda _number: os.write(told, b".")
     child = fork(lambda: live(url, variant, feed, limit))
     os.close(told)
-    if is_pulling:
+    for _ in range(pages):
         os.read(ready, 1)
     time.sleep(after)
     os.kill(child, signal.SIGKILL)
@@ -178,9 +187,9 @@ def kill_one(url: str, variant: str, limit: int | None, *, is_pulling: bool, aft
 
 def main(url: str, variant: str, kills: str, seed: str) -> None:
     chance = random.Random(int(seed))
-    for _, (is_pulling, after) in zip(range(int(kills)), moments(chance), strict=False):
+    for _, (pages, after) in zip(range(int(kills)), moments(chance), strict=False):
         limit = chance.choice([None, 90])
-        kill_one(url, variant, limit, is_pulling=is_pulling, after=after)
+        kill_one(url, variant, limit, pages=pages, after=after)
     length = cut_where_it_stands(url, variant)
     json.dump({"killed": int(kills), "length": length}, sys.stdout)
 
@@ -205,8 +214,10 @@ def cut_where_it_stands(url: str, variant: str) -> int:
 
 
 if __name__ == "__main__":
-    # The language model is read at its first use: once here, not in each child.
-    Analyzer(Taxonomy.load(TAXONOMY)).analyze(TEXTS[0])
+    # The models are read, and the phrases made ready, at their first use: once here, not in each child, which
+    # would be killed before it has heard its first page.
+    texts = [item(number).text for number in range(2 * PAGE)]
+    analyzer_for(make_settings(), Taxonomy.load(TAXONOMY)).analyze_many(texts)
     # One thread, or a fork would be a gamble.
     assert len(list(Path("/proc/self/task").iterdir())) == 1
     main(*sys.argv[1:])

@@ -7,7 +7,7 @@ from jobs.ingest import ingest
 from jobs.refresh import refresh
 from jobs.status import STATUS_COLUMNS, status_rows
 from listener.errors import RetryLater
-from listener.signals.topics import Taxonomy
+from listener.signals.taxonomy import Taxonomy
 
 
 def test_every_configured_stream_has_a_row(settings, feed, store, clock, platforms, mentions):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.clock import SteppedClock
-from listener.mention import Kind
+from listener.mention import Kind, Purpose, Sentiment
 from listener.standins.posts import Edit, Post, Timeline
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
@@ -31,17 +31,23 @@ def posts(draw: st.DrawFn) -> Post:
         published_at=at(published),
         text="first",
         conversation_id=draw(st.sampled_from(["a", "b", None])),
-        edits=tuple(Edit(at=at(hour), text=f"edit {number}") for number, hour in enumerate(edits)),
+        edits=tuple(
+            Edit(at=at(hour), text=f"edit {number}", topics=frozenset({f"{number}"}), purpose=Purpose.NEWS)
+            for number, hour in enumerate(edits)
+        ),
         removed_at=draw(st.none() | HOURS.map(at)),
         topics=frozenset({"first"}),
+        purpose=Purpose.QUESTION,
+        sentiment=Sentiment.NEUTRAL,
     )
 
 
 def naively(post: Post, now: datetime) -> Post:
     done = [edit for edit in post.edits if edit.at <= now]
-    text, topics = (done[-1].text, done[-1].topics) if done else (post.text, post.topics)
     removed = post.removed_at if post.removed_at and post.removed_at <= now else None
-    return replace(post, edits=tuple(done), text=text, topics=topics, removed_at=removed)
+    says = done[-1] if done else post
+    what = {name: getattr(says, name) for name in ("text", "topics", "purpose", "sentiment")}
+    return replace(post, edits=tuple(done), removed_at=removed, **what)
 
 
 @given(st.lists(posts(), max_size=12), HOURS, HOURS)

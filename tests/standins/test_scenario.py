@@ -16,6 +16,7 @@ import pytest
 import connectors
 from listener import settings
 from listener.mention import Kind
+from listener.standins.posts import Meaning
 from listener.standins.scenario import (
     DAY,
     END,
@@ -84,43 +85,39 @@ def test_the_world_is_as_large_as_a_demo_should_be(ended: World) -> None:
 
 
 def test_the_truth_is_what_a_naive_count_gives(ended: World) -> None:
-    truth = ended.truth(derived_metrics=True)
-    naive: Counter[tuple[str, str, str]] = Counter()
+    truth = ended.truth()
+    naive: Counter[tuple[str, str]] = Counter()
     for posts in ended.posts_by_channel.values():
         for post in posts:
-            if post.own:
-                continue
-            local = post.published_at.astimezone(START.tzinfo)
-            week = local.strftime("%G-W%V")
-            topics = post.edits[-1].topics if post.edits else post.topics
-            for topic in [*topics, "all"] if topics else ["(untagged)", "all"]:
-                naive[week, post.channel, topic] += 1
-                naive[week, "all", topic] += 1
+            if not post.own:
+                week = post.published_at.astimezone(START.tzinfo).strftime("%G-W%V")
+                naive[week, post.channel] += 1
+                naive[week, "all"] += 1
 
     assert truth == naive
-    assert {week for week, _, _ in truth} == {f"2026-W{week}" for week in range(35, 47)}
+    assert {week for week, _ in truth} == {f"2026-W{week}" for week in range(35, 47)}
 
 
-def test_youtube_is_untagged_unless_its_metrics_may_be_derived(ended: World) -> None:
-    truth, derived = ended.truth(), ended.truth(derived_metrics=True)
+def test_meanings_are_of_what_a_pipeline_can_hear_and_counts(ended: World) -> None:
+    posts = {(post.channel, post.external_id): post for some in ended.posts_by_channel.values() for post in some}
+    meanings, derived = ended.meanings(), ended.meanings(derived_metrics=True)
 
-    assert {topic for _, channel, topic in truth if channel == "youtube"} == {"all", "(untagged)"}
-    assert {topic for _, channel, topic in derived if channel == "youtube"} > {"waiting-times"}
-    assert {key: count for key, count in truth.items() if key[1] in ("twitter", "reddit")} == {
-        key: count for key, count in derived.items() if key[1] in ("twitter", "reddit")
-    }
-    for (week, channel, topic), count in truth.items():
-        if topic == "all":
-            assert count == derived[week, channel, topic]
+    assert {channel for channel, _ in meanings} == {"twitter", "reddit"}
+    assert meanings == {key: meaning for key, meaning in derived.items() if key[0] != "youtube"}
+    left_out = [post for key, post in posts.items() if key not in derived]
+    assert {post.language for post in left_out if not post.own} == {"es", "pt"}
+    assert not any(posts[key].own or posts[key].language in ("es", "pt") for key in derived)
+    assert all(posts[key].purpose is meaning.purpose for key, meaning in derived.items() if not posts[key].edits)
+    assert {posts[key].language for key, meaning in meanings.items() if meaning.topics} == {"en", "fr"}
+    assert any(posts[key].removed_at and meaning.topics for key, meaning in meanings.items())
 
 
 def test_the_spike_stands_out(ended: World) -> None:
-    truth = ended.truth()
-    by_week = {
-        week: count
-        for (week, channel, topic), count in truth.items()
-        if (channel, topic) == ("all", "waiting-times")
-    }
+    by_week: Counter[str] = Counter()
+    for posts in ended.posts_by_channel.values():
+        for post in posts:
+            if "waiting-times" in post.topics and not post.own:
+                by_week[post.published_at.astimezone(START.tzinfo).strftime("%G-W%V")] += 1
     calm = [count for week, count in by_week.items() if week != SPIKE_WEEK]
 
     assert by_week[SPIKE_WEEK] > 3 * sum(calm) / len(calm)
@@ -130,24 +127,27 @@ def test_the_spike_stands_out(ended: World) -> None:
 def test_an_edit_counts_from_its_moment_on() -> None:
     world = World()
     edited = next(
-        post for post in world.posts_by_channel["twitter"] if post.edits and post.edits[0].topics != post.topics
+        post for post in world.posts_by_channel["twitter"] if post.edits and post.edits[0].purpose != post.purpose
     )
-    world.clock.step_to(edited.edits[0].at - timedelta(seconds=1))
-    assert world.topics_of(edited) == edited.topics
-    world.clock.step_to(edited.edits[0].at)
-    assert world.topics_of(edited) == edited.edits[0].topics
+    edit, key = edited.edits[0], ("twitter", edited.external_id)
+    world.clock.step_to(edit.at - timedelta(seconds=1))
+    assert world.meanings()[key] == edited.meaning
+    world.clock.step_to(edit.at)
+    assert world.meanings()[key] == Meaning(purpose=edit.purpose, sentiment=edit.sentiment, topics=edit.topics)
 
 
 def test_the_future_is_not_counted() -> None:
     world = World()
     assert world.truth() == {}
+    assert world.meanings() == {}
     world.clock.step_to(START + 3 * DAY)
     shown = world.published("twitter")
     assert shown
     assert all(post.published_at <= world.clock.now() for post in shown.values())
-    assert sum(
-        count for (_, channel, topic), count in world.truth().items() if (channel, topic) == ("twitter", "all")
-    ) == sum(not post.own for post in shown.values())
+    assert sum(count for (_, channel), count in world.truth().items() if channel == "twitter") == sum(
+        not post.own for post in shown.values()
+    )
+    assert {external_id for channel, external_id in world.meanings() if channel == "twitter"} <= shown.keys()
 
 
 def test_a_walk_pulls_once_a_day_and_ends_a_day_after_the_last_week() -> None:
