@@ -120,7 +120,7 @@ class Analyzer:
         """The score that is asked for of each column; of a topic that is off, more than there is."""
         judges = self._models.judges.items()
         asked = [judge.threshold if slug in self._places else np.inf for slug, judge in judges]
-        return np.array(asked, np.float32)
+        return np.array(asked, np.float32).round(4)
 
     def redact(self, text: str) -> str:
         """Return ``text`` without what points at a person; nothing else of a text may be stored."""
@@ -224,7 +224,8 @@ class Analyzer:
         for piece in pieces:
             for slug, found in piece.rules.items():
                 phrases.setdefault(slug, {}).update(dict.fromkeys(found))
-        best = topics.max(axis=0)
+        # As it is told, so that what is told never contradicts what is given.
+        best = topics.max(axis=0).round(4)
         slugs = set(phrases)
         if judged:
             slugs.update(

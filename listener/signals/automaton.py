@@ -14,6 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
+from itertools import chain
 
 from listener.signals.phrases import GAP, GAP_SEPARATOR, is_word, parse_phrase, segment, written_out
 
@@ -37,6 +38,8 @@ _COST_OF_A_STATE = 6
 _MOST_CHUNKS = 30_000
 _MOST_KINDS = 100_000
 _LONGEST_CHUNK = 40
+# Stems are looked up by so many letters.
+_HEAD = 3
 # A long text looks this often whether all has been forgotten.
 _STRETCH = 512
 # A walk of more units can only be one along words glued together; it ends where it meets an earlier one.
@@ -63,13 +66,9 @@ class _State(dict[_Kind, "_Step"]):
 
     def __missing__(self, kind: _Kind) -> _Step:
         edges = self._edges
-        step = _NOWHERE
-        for label in kind.labels:
-            if label in edges:
-                nodes = [node for each in kind.labels if each in edges for node in edges[each]]
-                step = self._memory.step(nodes)
-                break
-        self[kind] = step
+        met = [edges[label] for label in kind.labels if label in edges]
+        nodes = met[0] if len(met) == 1 else [*chain.from_iterable(met)]
+        step = self[kind] = self._memory.step(nodes) if nodes else _NOWHERE
         self._memory.cost += 1
         return step
 
@@ -230,17 +229,19 @@ class _Memory:
         self.cost = 0
         self.root = _State(self._edges(self._closed({0})), self)
 
-    def step(self, nodes: Iterable[int]) -> _Step:
+    def step(self, nodes: Sequence[int]) -> _Step:
         """Return what it means to come to these nodes at once."""
-        nodes = self._telling(nodes)
-        step = self._steps.get(nodes)
+        key = frozenset(nodes)
+        if len(nodes) > 1 and not self._net.alike.keys().isdisjoint(nodes):
+            key = self._telling(nodes)
+        step = self._steps.get(key)
         if step is None:
-            closed = self._closed(nodes)
+            closed = self._closed(key)
             complete = self._net.complete
             done = {number for node in closed if node in complete for number in complete[node]}
             edges = self._edges(closed)
             self.cost += _COST_OF_A_STATE + len(closed) // 2 + 2 * len(edges)
-            step = self._steps[nodes] = (tuple(sorted(done)), _State(edges, self) if edges else None)
+            step = self._steps[key] = (tuple(sorted(done)), _State(edges, self) if edges else None)
         return step
 
     def _telling(self, nodes: Iterable[int]) -> frozenset[int]:
@@ -283,7 +284,10 @@ class _Kinds:
         labels = {label for edges in net.edges.values() for label, _ in edges}
         self._expressions = tuple(label for label in labels if isinstance(label, re.Pattern))
         self._literals = {label for label in labels if isinstance(label, str)}
-        self._longest_stem = max((len(label) for label in self._literals if label.endswith("*")), default=1) - 1
+        self._stems: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+        for label in self._literals:
+            if label.endswith("*") and is_word(label[0]):
+                self._stems[label[:-1][:_HEAD]].append((label[:-1], label))
         self._kinds: dict[tuple[_Label, ...], _Kind] = {}
 
     def kind(self, unit: str) -> _Kind:
@@ -302,8 +306,13 @@ class _Kinds:
         own = (unit,) if unit in literals else ()
         if not is_word(unit[0]):
             return (*own, *[label for label in self._expressions if label.fullmatch(unit)])
-        stems = [unit[:length] + "*" for length in range(1, min(len(unit), self._longest_stem) + 1)]
-        return (_ANY_WORD, *own, *[stem for stem in stems if stem in literals])
+        stems = self._stems
+        heads = [unit[:length] for length in range(1, _HEAD + 1) if unit[:length] in stems]
+        return (
+            _ANY_WORD,
+            *own,
+            *[label for head in dict.fromkeys(heads) for stem, label in stems[head] if unit.startswith(stem)],
+        )
 
 
 class _Separators(dict[str, _Kind]):
@@ -333,10 +342,12 @@ class _Chunks(dict[str, _Chunk]):
         self._words: dict[_Kind, _Chunk] = {}
 
     def __missing__(self, written: str) -> _Chunk:
-        parts = _PART.findall(written)
+        parts = [written] if written.isalnum() else _PART.findall(written)
         before = "" if is_word(written[0]) else parts.pop(0)
         behind = parts.pop() if parts and not is_word(written[-1]) else ""
-        units = tuple(map(self._kinds.kind, parts))
+        units = tuple(
+            self[part][1][0] if is_word(part[0]) and part in self else self._kinds.kind(part) for part in parts
+        )
         if before or behind or len(units) > 1:
             chunk = (before, units, behind)
         else:
@@ -348,6 +359,11 @@ class _Chunks(dict[str, _Chunk]):
                 self._words.clear()
             self[written] = chunk
         return chunk
+
+    def _unit(self, written: str) -> _Kind:
+        # The word in "(word" may have been seen by itself.
+        alone = self.get(written)
+        return alone[1][0] if alone and alone[1] else self._kinds.kind(written)
 
 
 class PhraseAutomaton:

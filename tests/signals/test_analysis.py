@@ -331,39 +331,71 @@ def test_a_long_text_that_is_one_sentence_or_blank_is_read(analyzer: Analyzer) -
 # --- votes
 
 
-def vote_of(analyzer: Analyzer, score: float, phrases: tuple[str, ...], slug: str, *, judged: bool = True) -> Vote:
+def vote_of(
+    analyzer: Analyzer, score: float, phrases: tuple[str, ...], slug: str, *, judged: bool = True
+) -> Vote | None:
+    """What is voted where the model gives every topic this score, and these phrases of one topic were found."""
     rules = {slug: phrases} if phrases else {}
     judges = np.full((1, len(shipped_models().judges)), score, np.float32)
     votes = analyzer._votes([_Piece(frozenset(), frozenset(), rules)], judges, judged=judged)
-    (vote,) = (one for one in votes if one.slug == slug)
-    return vote
+    return next((one for one in votes if one.slug == slug), None)
+
+
+def is_given(
+    analyzer: Analyzer, score: float, phrases: tuple[str, ...], slug: str, *, judged: bool = True
+) -> bool:
+    vote = vote_of(analyzer, score, phrases, slug, judged=judged)
+    return vote is not None and vote.given
 
 
 def test_the_model_overrules_a_phrase_and_needs_none(analyzer: Analyzer) -> None:
-    assert not vote_of(analyzer, 0.0, ("parking",), "parking").given
-    assert vote_of(analyzer, 1.0, (), "parking").given
-    assert vote_of(analyzer, 1.0, ("parking",), "parking").given
-    assert not vote_of(analyzer, 0.0, (), "parking").given
+    assert not is_given(analyzer, 0.0, ("parking",), "parking")
+    assert is_given(analyzer, 1.0, (), "parking")
+    assert is_given(analyzer, 1.0, ("parking",), "parking")
+    assert not is_given(analyzer, 0.0, (), "parking")
+
+
+def test_a_phrase_that_is_overruled_is_told(analyzer: Analyzer) -> None:
+    threshold = round(shipped_models().judges["parking"].threshold, 4)
+    assert vote_of(analyzer, 0.0, ("parking",), "parking") == Vote(
+        "parking", ("parking",), 0.0, threshold, given=False
+    )
 
 
 def test_where_the_model_does_not_judge_phrases_decide(analyzer: Analyzer) -> None:
-    vote = vote_of(analyzer, 0.0, ("parking",), "parking", judged=False)
-    assert (vote.given, vote.score, vote.threshold) == (True, None, None)
-    assert not vote_of(analyzer, 1.0, (), "parking", judged=False).given
+    assert vote_of(analyzer, 0.0, ("parking",), "parking", judged=False) == Vote(
+        "parking", ("parking",), None, None, given=True
+    )
+    assert not is_given(analyzer, 1.0, (), "parking", judged=False)
 
 
 def test_what_a_hospital_wrote_itself_is_not_overruled(shipped: Taxonomy) -> None:
     own = Analyzer(with_own_phrase(shipped, "parking", "zebra crossing"))
-    assert vote_of(own, 0.0, ("zebra crossing",), "parking").given
-    assert vote_of(own, 0.0, ("parking", "Zebra-Crossing"), "parking").given
-    assert not vote_of(own, 0.0, ("parking",), "parking").given
+    assert is_given(own, 0.0, ("zebra crossing",), "parking")
+    assert is_given(own, 0.0, ("parking", "Zebra-Crossing"), "parking")
+    assert not is_given(own, 0.0, ("parking",), "parking")
 
 
 def test_a_topic_has_the_threshold_of_its_judge(analyzer: Analyzer) -> None:
     for slug, judge in shipped_models().judges.items():
-        assert vote_of(analyzer, judge.threshold + 0.001, (), slug).given
-        assert not vote_of(analyzer, judge.threshold - 0.001, (), slug).given
-        assert vote_of(analyzer, 0.0, (), slug).threshold == judge.threshold
+        assert is_given(analyzer, judge.threshold, (), slug)
+        assert is_given(analyzer, judge.threshold + 0.001, (), slug)
+        assert not is_given(analyzer, judge.threshold - 0.001, (), slug)
+
+
+@pytest.mark.parametrize("beside", [-0.00008, -0.00004, 0.0, 0.00004])
+@pytest.mark.parametrize("phrases", [(), ("parking",)])
+def test_beside_the_threshold_a_vote_is_what_it_says(
+    analyzer: Analyzer, beside: float, phrases: tuple[str, ...]
+) -> None:
+    for slug, judge in shipped_models().judges.items():
+        given_without = is_given(analyzer, judge.threshold + beside, (), slug)
+        assert is_given(analyzer, judge.threshold + beside, phrases, slug) == given_without
+        vote = vote_of(analyzer, judge.threshold + beside, ("a phrase",), slug)
+        assert vote is not None
+        assert vote.score is not None
+        assert vote.threshold is not None
+        assert vote.given == (vote.score >= vote.threshold) == given_without
 
 
 TEXTS = [
