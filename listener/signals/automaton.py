@@ -345,9 +345,7 @@ class _Chunks(dict[str, _Chunk]):
         parts = [written] if written.isalnum() else _PART.findall(written)
         before = "" if is_word(written[0]) else parts.pop(0)
         behind = parts.pop() if parts and not is_word(written[-1]) else ""
-        units = tuple(
-            self[part][1][0] if is_word(part[0]) and part in self else self._kinds.kind(part) for part in parts
-        )
+        units = tuple(map(self._unit, parts))
         if before or behind or len(units) > 1:
             chunk = (before, units, behind)
         else:
