@@ -107,14 +107,15 @@ def phrases_and_text(draw: st.DrawFn) -> tuple[list[str], str]:
     return phrases, text
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.timeout(400)
+@settings(max_examples=1000, deadline=None)
 @given(phrases_and_text())
 def test_it_finds_what_the_variants_find_written_out(given: tuple[list[str], str]) -> None:
     phrases, text = given
     assert PhraseAutomaton(phrases).find(normalize(text)) == found_plainly(phrases, text)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(phrases_and_text())
 def test_a_match_begins_where_it_is_told(given: tuple[list[str], str]) -> None:
     phrases, text = given
@@ -129,7 +130,7 @@ def test_a_match_begins_where_it_is_told(given: tuple[list[str], str]) -> None:
         assert bool(expected) == bool(told)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(phrases_and_text(), st.integers(0, 30))
 def test_what_is_forgotten_is_worked_out_anew(given: tuple[list[str], str], remembered: int) -> None:
     phrases, text = given
@@ -138,7 +139,7 @@ def test_what_is_forgotten_is_worked_out_anew(given: tuple[list[str], str], reme
     assert forgetful.find(text) == forgetful.find(text) == PhraseAutomaton(phrases).find(text)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(segment, max_size=4).map(" ".join))
 def test_a_phrase_is_refused_as_its_variants_are(phrase: str) -> None:
     errors = []
@@ -205,10 +206,9 @@ class Oracle:
 def test_the_shipped_phrases_find_what_they_find_written_out(shipped: Taxonomy, language: Language) -> None:
     file = Path(__file__).parents[1] / "data" / f"mentions_{language}.csv"
     with file.open(encoding="utf-8", newline="") as lines:
-        # Every sixteenth: the oracle tries each variant of each phrase as a plain expression, which takes time.
-        texts = [row["text"] for row in csv.DictReader(lines)][::16]
+        texts = [row["text"] for row in csv.DictReader(lines)]
     matcher, oracle = TopicMatcher(shipped, language), Oracle(shipped, language)
-    assert len(texts) > 80
+    assert len(texts) > 500
     for text in texts:
         assert [(hit.slug, set(hit.phrases)) for hit in matcher.match(text)] == oracle.match(text), text
 
