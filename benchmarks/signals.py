@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.measure import ROOT, Cost, cost, median_cost, process, progress, show
 from listener.mention import Sentiment
 from listener.signals.analysis import Analyzer
-from listener.signals.hints import shipped_hints
+from listener.signals.hints import with_hints
 from listener.signals.language import detect_language
 from listener.signals.models import shipped_models
 from listener.signals.taxonomy import LANGUAGES, Taxonomy
@@ -191,26 +191,23 @@ class _Pipeline:
 
 def _stages(analyzer: Analyzer, texts: Sequence[str]) -> dict[str, Work]:
     """Return each stage alone, over all texts."""
-    models, taxonomy, hints = shipped_models(), Taxonomy.load(), shipped_hints()
+    models, taxonomy = shipped_models(), with_hints(Taxonomy.load())
     redacted = [analyzer.redact(text) for text in texts]
     languages = [detect_language(text) for text in redacted]
-    matchers = {one: (TopicMatcher(taxonomy, one), TopicMatcher(hints, one)) for one in LANGUAGES}
+    matchers = {one: TopicMatcher(taxonomy, one) for one in LANGUAGES}
     looked_for = [
-        (text, matcher)
+        (text, matchers[one])
         for text, language in zip(redacted, languages, strict=True)
         for one in LANGUAGES
         if language in (None, one)
-        for matcher in matchers[one]
     ]
     heard = [text for text, language in zip(redacted, languages, strict=True) if language in (None, *LANGUAGES)]
     read = [models.featurizer.read(text) for text in heard]
 
     def judge() -> None:
         for page in batches(read, PAGE):
-            whole = [reading.whole for reading in page]
-            models.mentions(whole)
-            models.sentiments(whole)
-            models.sentiments([clause for each in page if len(each.clauses) > 1 for clause in each.clauses])
+            clauses = [clause for each in page if len(each.clauses) > 1 for clause in each.clauses]
+            models.mentions([*(reading.whole for reading in page), *clauses])
 
     return {
         "redaction": lambda: _exhaust(analyzer.redact(text) for text in texts),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from listener.signals.featurizer import Featurizer
+from listener.signals.hints import hint_of, with_hints
 from listener.signals.models import CUE_WEIGHTS, hint_feature, rule_feature
 from listener.signals.taxonomy import Language, Taxonomy
 from listener.signals.topics import TopicMatcher
@@ -26,8 +28,9 @@ _SEEN_IN_CARE = {"word": 2, "piece": 4, "cue": 2}
 class _Growing(dict[str, int]):
     """A vocabulary that takes every feature it is asked for."""
 
-    def __contains__(self, name: object) -> bool:
-        return True
+    def get(self, name: str, default: object = None) -> int:  # type: ignore[override]
+        del default
+        return self[name]
 
     def __missing__(self, name: str) -> int:
         self[name] = len(self)
@@ -36,12 +39,16 @@ class _Growing(dict[str, int]):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Every text as a row of zeros and ones over every feature that any of them has."""
+    """Every text as a row over every feature that any has: ones, and of pieces how many of its words have them."""
 
     names: npt.NDArray[np.str_]
     matrix: csr_matrix
     kinds: npt.NDArray[np.str_]
     """Of each feature: word, piece or cue."""
+    words: csr_matrix
+    """Texts by words: which words stand in which text."""
+    pieces: csr_matrix
+    """Words by features: which pieces a word has."""
 
     @classmethod
     def read(
@@ -49,33 +56,42 @@ class Corpus:
         texts: Sequence[str],
         french: Sequence[bool],
         taxonomy: Taxonomy,
-        hints: Taxonomy,
         lexicon: dict[str, int],
     ) -> Corpus:
         """Read the texts as the models will, rules included; ``french`` says whose phrases to look for."""
         vocabulary = _Growing()
-        featurizer = Featurizer(vocabulary, lexicon)
+        spelt: dict[tuple[int, ...], int] = {}
+        featurizer = Featurizer(vocabulary, lexicon, lambda pieces: spelt.setdefault(tuple(pieces), len(spelt)))
         matchers = {
-            is_french: (TopicMatcher(taxonomy, language), TopicMatcher(hints, language))
+            is_french: TopicMatcher(with_hints(taxonomy), language)
             for is_french, language in ((False, ENGLISH), (True, FRENCH))
         }
-        rows = []
+        rows, words = [], []
         for text, is_french in zip(texts, french, strict=True):
-            numbers = set(featurizer.read(text).whole)
-            rules, hinting = matchers[is_french]
-            numbers.update(vocabulary[rule_feature(hit.slug)] for hit in rules.match(text))
-            numbers.update(vocabulary[hint_feature(hit.slug)] for hit in hinting.match(text))
+            whole = featurizer.read(text).whole
+            numbers = set(whole.numbers)
+            for hit in matchers[is_french].match(text):
+                hint = hint_of(hit.slug)
+                numbers.add(vocabulary[rule_feature(hit.slug) if hint is None else hint_feature(hint)])
             rows.append(sorted(numbers))
+            words.append(sorted(set(whole.words)))
         names = np.array(list(vocabulary))
         order = np.argsort(names, kind="stable")
-        places = np.empty(len(names), np.int64)
-        places[order] = np.arange(len(names))
-        lengths = np.cumsum([0, *map(len, rows)])
-        columns = places[np.fromiter((number for row in rows for number in row), np.int64, lengths[-1])]
-        matrix = csr_matrix((np.ones(len(columns), np.float32), columns, lengths), shape=(len(rows), len(names)))
+        place = np.empty(len(names), np.int64)
+        place[order] = np.arange(len(names))
+        pieces = _ones(list(spelt), len(names), place)
+        of_texts = _ones(words, len(spelt), np.arange(len(spelt)))
+        matrix = (_ones(rows, len(names), place) + of_texts @ pieces).tocsr()
         matrix.sort_indices()
         names = names[order]
-        return cls(names, matrix, np.array([_kind(name) for name in names]))
+        return cls(names, matrix, np.array([_kind(name) for name in names]), of_texts, pieces)
+
+
+def _ones(rows: Sequence[Sequence[int]], width: int, place: npt.NDArray[np.int64]) -> csr_matrix:
+    """Return a matrix with a one in each row at the ``place`` of each of its numbers."""
+    ends = np.cumsum([0, *map(len, rows)])
+    columns = place[np.fromiter((number for row in rows for number in row), np.int64, ends[-1])]
+    return csr_matrix((np.ones(len(columns), np.float32), columns, ends), shape=(len(rows), width))
 
 
 def _kind(name: str) -> str:
@@ -95,8 +111,8 @@ class Space:
     @classmethod
     def of(cls, corpus: Corpus, rows: Rows, care: Rows) -> Space:
         """Choose by how often a feature stands in ``rows``, or in ``care``, those that speak of care."""
-        seen = np.asarray(corpus.matrix[rows].sum(axis=0)).ravel()
-        in_care = np.asarray(corpus.matrix[care].sum(axis=0)).ravel()
+        seen = corpus.matrix[rows].getnnz(axis=0)
+        in_care = corpus.matrix[care].getnnz(axis=0)
         keep = np.zeros(len(seen), bool)
         for kind, least in _SEEN.items():
             of_kind = corpus.kinds == kind
@@ -122,17 +138,21 @@ class Space:
         return self.corpus.kinds[self.columns]
 
     def rows(self, rows: Rows | Iterable[int]) -> csr_matrix:
-        """Return texts as rows: words and pieces each of length one, cues as they are."""
+        """Return texts as rows: words of length one, pieces by the length of the words', cues as they are."""
         matrix = self.corpus.matrix[rows][:, self.columns].astype(np.float64)
         matrix = matrix.multiply(self.weights).tocsr()
         kinds = self.kinds
-        by_kind = {kind: (kinds == kind).astype(np.float64) for kind in ("word", "piece")}
-        scale = np.full(matrix.nnz, 1.0)
+        of_words = matrix.multiply(matrix) @ (kinds == "word").astype(np.float64)
+        of_pieces = self.corpus.words[rows] @ self._squares
         at = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-        for of_kind in by_kind.values():
-            squares = matrix.multiply(matrix) @ of_kind
-            lengths = np.sqrt(np.where(squares > 0, squares, 1.0))
-            mine = of_kind[matrix.indices] > 0
-            scale[mine] = 1 / lengths[at[mine]]
-        matrix.data *= scale
+        for kind, squares in (("word", of_words), ("piece", of_pieces)):
+            mine = (kinds == kind)[matrix.indices]
+            matrix.data[mine] /= np.sqrt(np.where(squares > 0, squares, 1.0))[at[mine]]
         return matrix
+
+    @cached_property
+    def _squares(self) -> npt.NDArray[np.float64]:
+        """Of each word, the square of the length of its pieces."""
+        squares = np.zeros(len(self.corpus.names))
+        squares[self.columns] = self.weights**2
+        return np.asarray(self.corpus.pieces @ squares)

@@ -19,8 +19,6 @@ from benchmarks.train.space import Space
 _KINDS = {"word": 0, "piece": 1, "cue": 2}
 _STEPS = 127
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_LEAST = 0.004
-"""Of the greatest weight of its column: features that weigh less in every column are left out."""
 
 
 def write(
@@ -32,31 +30,19 @@ def write(
     sentiments: tuple[Sentiments, float],
     *,
     version: str,
-) -> int:
-    """Write the three files; return how many features they hold."""
+) -> None:
+    """Write the three files."""
     purpose, temperature = purposes
     tones, tone_temperature = sentiments
-    mention = Head(np.hstack([topics.head.weights, purpose.weights]), np.hstack([topics.head.bias, purpose.bias]))
-    experts = [tones.experts[domain] for domain in DOMAINS]
-    sentence = Head(
-        np.hstack([tones.gate.weights, *(expert.weights for expert in experts)]),
-        np.hstack([tones.gate.bias, *(expert.bias for expert in experts)]),
-    )
-    # The reader multiplies by a feature's weight; heads were fitted to rows that hold it already.
-    strong = np.zeros(len(space.names), bool)
-    for head in (mention, sentence):
-        effect = np.abs(head.weights * space.weights[:, None])
-        strong |= (effect > _LEAST * effect.max(axis=0)).any(axis=1)
-    strong |= space.kinds == "cue"
-    names = [name for name, keep in zip(space.names, strong, strict=True) if keep]
+    parts = [topics.head, purpose, tones.gate, *(tones.experts[domain] for domain in DOMAINS)]
+    head = Head(np.hstack([part.weights for part in parts]), np.hstack([part.bias for part in parts]))
     arrays: dict[str, npt.NDArray[Any]] = {
-        "weight": space.weights[strong].astype(np.float32),
-        "kind": np.array([_KINDS[kind] for kind in space.kinds[strong]], np.uint8),
+        "weight": space.weights.astype(np.float32),
+        "kind": np.array([_KINDS[kind] for kind in space.kinds], np.uint8),
+        **_small(head),
     }
-    for name, head in (("mention", mention), ("sentence", sentence)):
-        arrays |= {f"{name}_{key}": value for key, value in _small(head, strong).items()}
     document = {
-        "features": names,
+        "features": space.names,
         "lexicon": lexicon,
         "purposes": {
             "labels": list(PURPOSES),
@@ -88,15 +74,13 @@ def write(
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     manifest = {"version": version, "sha256": digests}
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    return len(names)
 
 
-def _small(head: Head, strong: npt.NDArray[np.bool_]) -> dict[str, npt.NDArray[Any]]:
-    weights: Floats = head.weights[strong]
-    scale = np.abs(weights).max(axis=0) / _STEPS
+def _small(head: Head) -> dict[str, npt.NDArray[Any]]:
+    scale: Floats = np.abs(head.weights).max(axis=0) / _STEPS
     scale[scale == 0] = 1
     return {
-        "weights": np.round(weights / scale).astype(np.int8),
+        "weights": np.round(head.weights / scale).astype(np.int8),
         "scale": scale.astype(np.float32),
         "bias": head.bias.astype(np.float32),
     }

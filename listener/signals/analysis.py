@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from listener.mention import Purpose, Sentiment, Source
 from listener.signals import features
-from listener.signals.hints import hint_matcher
+from listener.signals.hints import hint_of, shipped_hints, with_hints
 from listener.signals.language import detect_language
 from listener.signals.models import hint_feature, models_version, rule_feature, shipped_models
 from listener.signals.phrases import normalize
@@ -25,8 +26,10 @@ from listener.signals.taxonomy import LANGUAGES, Language
 from listener.signals.topics import Taxonomy, TopicHit, TopicMatcher
 
 if TYPE_CHECKING:
-    from listener.signals.featurizer import Reading
-    from listener.signals.models import Floats, Models
+    import numpy.typing as npt
+
+    from listener.signals.featurizer import Features
+    from listener.signals.models import Floats, Models, Word
 
 _LONG = 300
 """A longer text is read for topics in pieces: of a whole page, a line on parking is too little to be heard."""
@@ -39,6 +42,7 @@ FRENCH: Language = "fr"
 _EVEN = 0.5
 _CARE = (Purpose.EXPERIENCE, Purpose.QUESTION)
 _SENTIMENTS = (Sentiment.NEGATIVE, Sentiment.NEUTRAL, Sentiment.POSITIVE)
+_NEUTRAL = _SENTIMENTS.index(Sentiment.NEUTRAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ class Analyzer:
         # Made when the first text of a language is read; two threads at once make the same one twice.
         matcher = self._matchers.get(language)
         if matcher is None:
-            matcher = self._matchers[language] = TopicMatcher(self._taxonomy, language)
+            matcher = self._matchers[language] = TopicMatcher(with_hints(self._taxonomy), language)
         return matcher
 
     @cached_property
@@ -121,6 +125,16 @@ class Analyzer:
         judges = self._models.judges.items()
         asked = [judge.threshold if slug in self._places else np.inf for slug, judge in judges]
         return np.array(asked, np.float32).round(4)
+
+    @cached_property
+    def _rule_numbers(self) -> dict[str, int]:
+        known = self._models.vocabulary
+        return {slug: known[rule_feature(slug)] for slug in self._taxonomy.slugs if rule_feature(slug) in known}
+
+    @cached_property
+    def _hint_numbers(self) -> dict[str, int]:
+        known = self._models.vocabulary
+        return {slug: known[hint_feature(slug)] for slug in shipped_hints().slugs if hint_feature(slug) in known}
 
     def redact(self, text: str) -> str:
         """Return ``text`` without what points at a person; nothing else of a text may be stored."""
@@ -151,40 +165,53 @@ class Analyzer:
         language = detect_language(text, hint=language_hint)
         if not (language is None or language in LANGUAGES):
             return []
-        pieces = self._pieces(text, language, self._models.featurizer.read(text))
+        pieces = self._pieces(text, language, self._models.featurizer.read(text).whole)
         topics, _, _ = self._models.mentions([piece.features for piece in pieces])
-        return list(self._votes(pieces, topics, judged=language != FRENCH, worth=0.5))
+        best = topics.max(axis=0).round(4)
+        near = np.flatnonzero(best >= self._thresholds * np.float32(0.5)).tolist()
+        return list(self._votes(_phrases(pieces), near, best.tolist(), judged=language != FRENCH))
 
     def _hear(self, texts: Sequence[str], languages: Sequence[str | None]) -> Iterator[Signals]:
+        if not texts:
+            return
         models = self._models
         readings = [models.featurizer.read(text) for text in texts]
         pieces = [
-            self._pieces(text, language, reading)
+            self._pieces(text, language, reading.whole)
             for text, language, reading in zip(texts, languages, readings, strict=True)
         ]
-        # A text in one piece is added up once, for its topics and its purpose; one in several has a row more.
-        rows: list[frozenset[int]] = []
-        places: list[tuple[int, int]] = []
-        for reading, parts in zip(readings, pieces, strict=True):
-            hints = frozenset().union(*(piece.hints for piece in parts))
-            first = len(rows)
-            if len(parts) == 1:
-                rows.append(parts[0].features | hints)
-            else:
-                rows += [piece.features for piece in parts] + [reading.whole | hints]
-            places.append((first, len(rows) - 1))
-        topics, purposes, whole = models.mentions(rows)
-        clauses = [reading.clauses for reading in readings]
-        parted = models.sentiments([clause for each in clauses for clause in each if len(each) > 1])
-        at = 0
-        for number, language in enumerate(languages):
-            first, last = places[number]
-            votes = self._votes(pieces[number], topics[first : max(last, first + 1)], judged=language != FRENCH)
-            tones = whole[last : last + 1]
-            if len(clauses[number]) > 1:
-                tones, at = parted[at : at + len(clauses[number])], at + len(clauses[number])
-            purpose = _purpose(purposes[last], models)
-            tone = _tone(whole[last], tones)
+        # A text in one piece is added up once, for its topics and all else; one in several has a row more, and so
+        # has each clause where there are several.
+        rows: list[Features[Word]] = []
+        firsts, wholes, parts = [], [], []
+        for each in pieces:
+            firsts.append(len(rows))
+            rows += [piece.features for piece in each]
+        for reading, each, first in zip(readings, pieces, firsts, strict=True):
+            wholes.append(first if len(each) == 1 else len(rows))
+            if len(each) > 1:
+                hints = dict.fromkeys(number for piece in each for number in piece.hints)
+                rows.append(reading.whole.and_also(hints))
+        for reading, whole in zip(readings, wholes, strict=True):
+            clauses = reading.clauses if len(reading.clauses) > 1 else ()
+            parts.append(range(len(rows), len(rows) + len(clauses)) if clauses else range(whole, whole + 1))
+            rows += clauses
+        topics, purposes, tones = models.mentions(rows)
+        best = np.maximum.reduceat(topics[: firsts[-1] + len(pieces[-1])], firsts).round(4)
+        passed: list[list[int]] = [[] for _ in texts]
+        for number, place in zip(*(each.tolist() for each in np.nonzero(best >= self._thresholds)), strict=True):
+            passed[number].append(place)
+        heard = zip(
+            languages,
+            map(_phrases, pieces),
+            passed,
+            best.tolist(),
+            _purposes(purposes[wholes], models),
+            _tones(tones[wholes], tones, parts),
+            strict=True,
+        )
+        for language, phrases, over, scores, purpose, tone in heard:
+            votes = self._votes(phrases, over, scores, judged=language != FRENCH)
             yield Signals(
                 language=language,
                 topics=tuple(hit for vote in votes if vote.given for hit in _hits(vote)),
@@ -198,58 +225,69 @@ class Analyzer:
                 version=self.version,
             )
 
-    def _pieces(self, text: str, language: str | None, reading: Reading) -> list[_Piece]:
-        known = self._models.vocabulary
+    def _pieces(self, text: str, language: str | None, whole: Features[Word]) -> list[_Piece]:
         spoken = [one for one in LANGUAGES if language is None or one == language]
         pieces = []
         parts = _parts(text)
         for part in parts:
             rules: dict[str, tuple[str, ...]] = {}
-            hints: list[str] = []
+            numbers: dict[int, None] = {}
+            hints: dict[int, None] = {}
             for one in spoken:
                 for hit in self._matcher(one).match(part):
-                    rules[hit.slug] = rules.get(hit.slug, ()) + hit.phrases
-                hints += [hit.slug for hit in hint_matcher(one).match(part)]
-            found = frozenset(known[name] for name in map(rule_feature, rules) if name in known)
-            hinted = frozenset(known[name] for name in map(hint_feature, hints) if name in known)
-            read = reading if len(parts) == 1 else self._models.featurizer.read(part)
-            pieces.append(_Piece(read.whole | found, hinted, rules))
+                    hint = hint_of(hit.slug)
+                    if hint is None:
+                        rules[hit.slug] = rules.get(hit.slug, ()) + hit.phrases
+                        if hit.slug in self._rule_numbers:
+                            numbers[self._rule_numbers[hit.slug]] = None
+                    elif hint in self._hint_numbers:
+                        hints[self._hint_numbers[hint]] = None
+            read = whole if len(parts) == 1 else self._models.featurizer.read(part).whole
+            pieces.append(_Piece(read.and_also((*numbers, *hints)), tuple(hints), rules))
         return pieces
 
     def _votes(
-        self, pieces: Sequence[_Piece], topics: Floats, *, judged: bool, worth: float = 1.0
+        self, phrases: dict[str, tuple[str, ...]], over: Sequence[int], scores: Sequence[float], *, judged: bool
     ) -> Iterator[Vote]:
-        """Yield, by slug, the topics with a phrase, or with ``worth`` of the score that is asked for."""
-        phrases: dict[str, dict[str, None]] = {}
-        for piece in pieces:
-            for slug, found in piece.rules.items():
-                phrases.setdefault(slug, {}).update(dict.fromkeys(found))
-        # As it is told, so that what is told never contradicts what is given.
-        best = topics.max(axis=0).round(4)
-        slugs = set(phrases)
-        if judged:
-            slugs.update(
-                self._judges[place] for place in np.flatnonzero(best >= self._thresholds * worth).tolist()
-            )
-        for slug in sorted(slugs):
-            yield self._vote(slug, tuple(phrases.get(slug, ())), best if judged else None)
+        """Yield, by slug, the topics with a phrase, and of those that are judged those in ``over``.
 
-    def _vote(self, slug: str, phrases: tuple[str, ...], best: Floats | None) -> Vote:
+        ``scores`` are as they are told, so that what is told never contradicts what is given.
+        """
+        slugs = {*phrases, *map(self._judges.__getitem__, over)} if judged else phrases
+        for slug in sorted(slugs):
+            yield self._vote(slug, phrases.get(slug, ()), scores if judged else None)
+
+    def _vote(self, slug: str, phrases: tuple[str, ...], scores: Sequence[float] | None) -> Vote:
         place = self._places.get(slug)
         own = self._own_phrases[slug]
         # What a hospital wrote itself counts: the models have never seen it.
         is_own = bool(own) and any(normalize(phrase) in own for phrase in phrases)
-        if best is None or place is None:
+        if scores is None or place is None:
             return Vote(slug, phrases, None, None, given=bool(phrases))
-        score, threshold = round(float(best[place]), 4), round(float(self._thresholds[place]), 4)
+        score, threshold = round(scores[place], 4), self._asked[place]
         return Vote(slug, phrases, score, threshold, given=is_own or score >= threshold)
+
+    @cached_property
+    def _asked(self) -> list[float]:
+        return [round(threshold, 4) for threshold in self._thresholds.tolist()]
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    features: frozenset[int]
-    hints: frozenset[int]
+    features: Features[Word]
+    hints: tuple[int, ...]
     rules: dict[str, tuple[str, ...]]
+
+
+def _phrases(pieces: Sequence[_Piece]) -> dict[str, tuple[str, ...]]:
+    """Return the phrases of each topic in all pieces, once each."""
+    if len(pieces) == 1:
+        return pieces[0].rules
+    phrases: dict[str, dict[str, None]] = {}
+    for piece in pieces:
+        for slug, found in piece.rules.items():
+            phrases.setdefault(slug, {}).update(dict.fromkeys(found))
+    return {slug: tuple(found) for slug, found in phrases.items()}
 
 
 def _parts(text: str) -> list[str]:
@@ -278,12 +316,17 @@ class _Purpose(NamedTuple):
     needs_review: bool
 
 
-def _purpose(probabilities: Floats, models: Models) -> _Purpose:
-    by_purpose = {Purpose(label): float(p) for label, p in zip(models.purposes, probabilities, strict=True)}
-    care = sum(by_purpose[purpose] for purpose in _CARE)
-    told = [purpose for purpose in by_purpose if (purpose in _CARE) == (care >= _EVEN)]
-    purpose = max(told, key=lambda one: (by_purpose[one], one))
-    return _Purpose(purpose, round(by_purpose[purpose], 4), models.left_out_to < care < models.counted_from)
+def _purposes(probabilities: Floats, models: Models) -> Iterator[_Purpose]:
+    """Yield the purpose of each text, a row of probabilities: the likeliest of those of its side, care or not."""
+    purposes = [Purpose(label) for label in models.purposes]
+    is_care = np.array([purpose in _CARE for purpose in purposes])
+    care = probabilities[:, is_care].sum(axis=1)
+    allowed = is_care == (care >= _EVEN)[:, None]
+    chosen = np.where(allowed, probabilities, -1).argmax(axis=1)
+    scores = probabilities[np.arange(len(chosen)), chosen]
+    doubtful = (models.left_out_to < care) & (care < models.counted_from)
+    for place, score, is_doubtful in zip(chosen.tolist(), scores.tolist(), doubtful.tolist(), strict=True):
+        yield _Purpose(purposes[place], round(score, 4), is_doubtful)
 
 
 class _Tone(NamedTuple):
@@ -293,9 +336,16 @@ class _Tone(NamedTuple):
     negative: float
 
 
-def _tone(whole: Floats, clauses: Floats) -> _Tone:
-    negative, positive = float(clauses[:, 0].max()), float(clauses[:, 2].max())
-    score = float(whole[2] - whole[0])
-    is_mixed = min(positive, negative) >= _MIXED and abs(score) < _LEANS
-    sentiment = Sentiment.NEUTRAL if is_mixed else _SENTIMENTS[int(whole.argmax())]
-    return _Tone(sentiment, round(score, 4), round(positive, 4), round(negative, 4))
+def _tones(wholes: Floats, rows: Floats, parts: Sequence[range]) -> Iterator[_Tone]:
+    """Yield the tone of each text, whose clauses are the ``parts`` of the rows."""
+    lengths = np.fromiter(map(len, parts), np.intp, len(parts))
+    starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
+    clauses = rows[np.fromiter(chain.from_iterable(parts), np.intp, lengths.sum())]
+    strongest = np.maximum.reduceat(clauses, starts)
+    scores = wholes[:, 2] - wholes[:, 0]
+    is_mixed = (np.minimum(strongest[:, 0], strongest[:, 2]) >= _MIXED) & (np.abs(scores) < _LEANS)
+    chosen: npt.NDArray[np.intp] = np.where(is_mixed, _NEUTRAL, wholes.argmax(axis=1))
+    for place, score, (negative, _, positive) in zip(
+        chosen.tolist(), scores.tolist(), strongest.tolist(), strict=True
+    ):
+        yield _Tone(_SENTIMENTS[place], round(score, 4), round(positive, 4), round(negative, 4))

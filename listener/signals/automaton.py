@@ -1,11 +1,9 @@
 """Finds which of many phrases stand in a text, in one pass over its words.
 
 A normalised text is read as units: words, and the separators between them, such as ``", "``, unless it is a single
-space. The phrases are one nondeterministic automaton over units, small since alternatives stay alternatives. It is
-made deterministic as it is used: which nodes it is in after a word, and where the next one leads, is worked out
-when first needed, and remembered.
-
-How phrases are written is told in :mod:`listener.signals.phrases`.
+space. The phrases are one nondeterministic automaton over units (:mod:`listener.signals.net`). It is made
+deterministic as it is used: which nodes it is in after a word, and where the next one leads, is worked out when
+first needed, and remembered.
 """
 
 from __future__ import annotations
@@ -13,27 +11,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence, Set
-from functools import lru_cache
 from itertools import chain
 
-from listener.signals.phrases import GAP, GAP_SEPARATOR, is_word, parse_phrase, segment, written_out
+from listener.signals.net import ANY_WORD, Label, Net
+from listener.signals.phrases import is_word
 
-_Label = str | re.Pattern[str]
-"""What an edge asks of a unit: a word, ``"wait*"`` for any that begins so, "" for any at all; a separator as it
-is, or an expression for all of it."""
-
-_ANY_WORD = ""
 _UNIT = re.compile(r"\w+|[^\w ]\W*| \W+")
 _PART = re.compile(r"\w+|\W+")
-_PHRASE_PART = re.compile(r"\w+\*?|\W+")
-_GAP_WORDS = 4
-_GLUE = re.compile(r"[.,:']")
-"""Alone between two words of a gap it makes them one: "2.5", "wasn't"."""
-_NEXT_GAP_SEPARATOR = rf"(?!{_GLUE.pattern}\Z){GAP_SEPARATOR}"
-_ANYTHING = "(?s:.*)"
 
-# Some 25 MB, at 58 bytes a unit of cost as measured with the shipped taxonomy.
-_REMEMBERED = 400_000
+# Some 45 MB, at 58 bytes a unit of cost as measured with the shipped taxonomy.
+_REMEMBERED = 800_000
 _COST_OF_A_STATE = 6
 _MOST_CHUNKS = 30_000
 _MOST_KINDS = 100_000
@@ -51,24 +38,31 @@ class _Kind:
 
     __slots__ = ("labels",)
 
-    def __init__(self, labels: tuple[_Label, ...]) -> None:
+    def __init__(self, labels: tuple[Label, ...]) -> None:
         self.labels = labels
 
 
-class _State(dict[_Kind, "_Step"]):
-    """Where each kind of unit leads from a set of nodes, worked out when it is first asked for."""
+class _State(dict["_Kind | tuple[Label, ...]", "_Step"]):
+    """Where each kind of unit leads from a set of nodes, worked out when it is first asked for.
+
+    Few of a kind's labels stand at its edges, so many kinds lead to the same place: it is kept under those labels.
+    """
 
     __slots__ = ("_edges", "_memory")
 
-    def __init__(self, edges: dict[_Label, list[int]], memory: _Memory) -> None:
+    def __init__(self, edges: dict[Label, list[int]], memory: _Memory) -> None:
         self._edges = edges
         self._memory = memory
 
     def __missing__(self, kind: _Kind) -> _Step:
         edges = self._edges
-        met = [edges[label] for label in kind.labels if label in edges]
-        nodes = met[0] if len(met) == 1 else [*chain.from_iterable(met)]
-        step = self[kind] = self._memory.step(nodes) if nodes else _NOWHERE
+        met = tuple([label for label in kind.labels if label in edges])
+        step = self.get(met) if met else _NOWHERE
+        if step is None:
+            ends = [edges[label] for label in met]
+            step = self[met] = self._memory.step(ends[0] if len(ends) == 1 else [*chain.from_iterable(ends)])
+            self._memory.cost += 1
+        self[kind] = step
         self._memory.cost += 1
         return step
 
@@ -79,151 +73,10 @@ _Step = tuple[tuple[int, ...], _State | None]
 _NOWHERE: _Step = ((), None)
 
 
-class _Net:
-    """The nondeterministic automaton: nodes are numbers, each with its edges. Complete, it is only read."""
-
-    def __init__(self) -> None:
-        self.edges: defaultdict[int, list[tuple[_Label, int]]] = defaultdict(list)
-        # The nodes within a gap, told apart by nothing but the words still allowed: the first allows most.
-        self.alike: dict[int, int] = {}
-        self._nodes = 1
-        # Whoever is in a node is in these too.
-        self.also: defaultdict[int, list[int]] = defaultdict(list)
-        self.complete: defaultdict[int, list[int]] = defaultdict(list)
-        self._behind: dict[tuple[int, str], int] = {}
-
-    def add(self, number: int, phrase: str) -> None:
-        """Add a phrase under its number; raises ``PhraseError`` where it is not in the phrase language."""
-        rows = parse_phrase(phrase)
-        if all(segment(part).plain for row in rows for part in row):
-            for row in rows:
-                self._add_row(number, row)
-        else:
-            for variant in written_out(phrase):
-                self._add_variant(number, variant.split())
-
-    def _node(self) -> int:
-        self._nodes += 1
-        return self._nodes - 1
-
-    def _add_row(self, number: int, row: Sequence[str]) -> None:
-        """Add a phrase whose words all begin and end with letters; phrases that begin alike share nodes."""
-        node = 0
-        for part in row:
-            behind = self._behind.get((node, part))
-            if behind is None:
-                behind = self._behind[node, part] = self._add_segment(node, part)
-            node = behind
-        self.complete[node].append(number)
-
-    def _add_segment(self, start: int, part: str) -> int:
-        if part == GAP:
-            return self._add_gap([(start, "")])[0]
-        end = self._node()
-        for words in segment(part).alternatives:
-            if not words:
-                self.also[start].append(end)
-                continue
-            node = start
-            for word in words[:-1]:
-                node = self._add_gap([(node, "")])[0] if word == GAP else self._add_word(node, word, self._node())
-            if words[-1] == GAP:
-                self.also[self._add_gap([(node, "")])[0]].append(end)
-            else:
-                self._add_word(node, words[-1], end)
-        return end
-
-    def _add_word(self, node: int, word: str, end: int) -> int:
-        """Lead from ``node`` over a phrase's word, which may be several units ("didn't"), to ``end``."""
-        if word.isalnum() or word[:-1].isalnum():
-            self.edges[node].append((word, end))
-            return end
-        *parts, last = _PHRASE_PART.findall(word)
-        for part in parts:
-            after = self._node()
-            self.edges[node].append((part, after))
-            node = after
-        self.edges[node].append((last, end))
-        return end
-
-    def _add_gap(self, places: Sequence[tuple[int, str]]) -> tuple[int, list[tuple[int, str]]]:
-        """Lead over a gap; return where its next word is awaited, and the places before the separator ahead of it.
-
-        A place is a node and an expression for what has been read since of a separator.
-        """
-        end = self._node()
-        before = self._node()
-        self.also[before].append(end)
-        behind = []
-        for node, read in places:
-            self._add_separator(node, read + GAP_SEPARATOR, before)
-            behind.append((node, read + GAP_SEPARATOR))
-        awaiting, words, glueds = before, before + 1, before + 2
-        self.alike[before] = awaiting
-        for count in range(1, _GAP_WORDS + 1):
-            word, glued = self._node(), self._node()
-            self.alike[word], self.alike[glued] = words, glueds
-            self.edges[before].append((_ANY_WORD, word))
-            self.edges[word].append((_GLUE, glued))
-            self.edges[glued].append((_ANY_WORD, word))
-            before = self._node() if count < _GAP_WORDS else end
-            self._add_separator(word, _NEXT_GAP_SEPARATOR, before)
-            if before != end:
-                self.also[before].append(end)
-                self.alike[before] = awaiting
-            behind.append((word, _NEXT_GAP_SEPARATOR))
-        return end, behind
-
-    def _add_separator(self, node: int, expression: str, end: int) -> None:
-        compiled = _compiled(expression)
-        self.edges[node].append((compiled, end))
-        # A single space is no unit.
-        if node and compiled.fullmatch(" "):
-            self.also[node].append(end)
-
-    def _add_variant(self, number: int, words: Sequence[str]) -> None:
-        """Add one way to write a phrase, whatever its words begin and end with."""
-        places = [(0, _ANYTHING)]
-        awaited: int | None = 0
-        before = ""
-        for word in words:
-            if word == GAP:
-                awaited, places = self._add_gap(places)
-            elif before not in ("", GAP):
-                places = [(node, read + " ") for node, read in places]
-                awaited = None
-            for part in () if word == GAP else _PHRASE_PART.findall(word):
-                if not is_word(part[0]):
-                    places = [(node, read + re.escape(part)) for node, read in places]
-                    awaited = None
-                    continue
-                if awaited is None:
-                    awaited = self._node()
-                    for node, read in places:
-                        self._add_separator(node, read, awaited)
-                end = self._node()
-                self.edges[awaited].append((part, end))
-                places = [(end, "")]
-                awaited = None
-            before = word
-        end = self._node()
-        for node, read in places:
-            if read:
-                self._add_separator(node, read + _ANYTHING, end)
-            else:
-                self.also[node].append(end)
-        self.complete[end].append(number)
-
-
-@lru_cache(maxsize=1024)
-def _compiled(expression: str) -> re.Pattern[str]:
-    return re.compile(expression)
-
-
 class _Memory:
     """The states that have been needed so far, and the one that every phrase begins in."""
 
-    def __init__(self, net: _Net) -> None:
+    def __init__(self, net: Net) -> None:
         self._net = net
         self._steps: dict[frozenset[int], _Step] = {}
         self.cost = 0
@@ -266,8 +119,8 @@ class _Memory:
                         waiting.append(node)
         return closed
 
-    def _edges(self, nodes: Iterable[int]) -> dict[_Label, list[int]]:
-        merged: dict[_Label, list[int]] = {}
+    def _edges(self, nodes: Iterable[int]) -> dict[Label, list[int]]:
+        merged: dict[Label, list[int]] = {}
         for edges in [self._net.edges[node] for node in nodes if node in self._net.edges]:
             for label, end in edges:
                 if label in merged:
@@ -280,7 +133,7 @@ class _Memory:
 class _Kinds:
     """Knows the kind of each unit: which of the automaton's labels it matches."""
 
-    def __init__(self, net: _Net) -> None:
+    def __init__(self, net: Net) -> None:
         labels = {label for edges in net.edges.values() for label, _ in edges}
         self._expressions = tuple(label for label in labels if isinstance(label, re.Pattern))
         self._literals = {label for label in labels if isinstance(label, str)}
@@ -288,7 +141,7 @@ class _Kinds:
         for label in self._literals:
             if label.endswith("*") and is_word(label[0]):
                 self._stems[label[:-1][:_HEAD]].append((label[:-1], label))
-        self._kinds: dict[tuple[_Label, ...], _Kind] = {}
+        self._kinds: dict[tuple[Label, ...], _Kind] = {}
 
     def kind(self, unit: str) -> _Kind:
         """Return the kind of a word or separator."""
@@ -301,7 +154,7 @@ class _Kinds:
             kind = self._kinds.setdefault(labels, _Kind(labels))
         return kind
 
-    def _labels(self, unit: str) -> tuple[_Label, ...]:
+    def _labels(self, unit: str) -> tuple[Label, ...]:
         literals = self._literals
         own = (unit,) if unit in literals else ()
         if not is_word(unit[0]):
@@ -309,7 +162,7 @@ class _Kinds:
         stems = self._stems
         heads = [unit[:length] for length in range(1, _HEAD + 1) if unit[:length] in stems]
         return (
-            _ANY_WORD,
+            ANY_WORD,
             *own,
             *[label for head in dict.fromkeys(heads) for stem, label in stems[head] if unit.startswith(stem)],
         )
@@ -337,8 +190,9 @@ _Chunk = tuple[str, tuple[_Kind, ...], str]
 class _Chunks(dict[str, _Chunk]):
     """Each chunk that has been seen."""
 
-    def __init__(self, kinds: _Kinds) -> None:
+    def __init__(self, kinds: _Kinds, separators: _Separators) -> None:
         self._kinds = kinds
+        self._separators = separators
         self._words: dict[_Kind, _Chunk] = {}
 
     def __missing__(self, written: str) -> _Chunk:
@@ -359,6 +213,8 @@ class _Chunks(dict[str, _Chunk]):
         return chunk
 
     def _unit(self, written: str) -> _Kind:
+        if not is_word(written[0]):
+            return self._separators[written]
         # The word in "(word" may have been seen by itself.
         alone = self.get(written)
         return alone[1][0] if alone and alone[1] else self._kinds.kind(written)
@@ -374,12 +230,12 @@ class PhraseAutomaton:
 
     def __init__(self, phrases: Iterable[str], *, remembered: int = _REMEMBERED) -> None:
         self._remembered = remembered
-        self._net = _Net()
+        self._net = Net()
         for number, phrase in enumerate(phrases):
             self._net.add(number, phrase)
         kinds = _Kinds(self._net)
         self._separators = _Separators(kinds)
-        self._chunks = _Chunks(kinds)
+        self._chunks = _Chunks(kinds, self._separators)
         self._memory = _Memory(self._net)
 
     def find(self, text: str) -> set[int]:

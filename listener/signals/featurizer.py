@@ -1,72 +1,252 @@
-"""Turns texts into the numbers of their features, fast: a word's pieces are worked out once and remembered."""
+"""Turns texts into the numbers of their features, fast: what a word gives is worked out once and remembered."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
 
 from listener.signals import features
 
-_REMEMBERED = 60_000
-"""How many words are remembered: enough for nearly every word of a day, some 40 MB at the most."""
+T = TypeVar("T")
+"""What is kept of the pieces of a word."""
+
+_REMEMBERED = 40_000
+"""How many tokens are remembered: enough for nearly every word of a day, some 30 MB at the most."""
+_LONGEST_REMEMBERED = 40
+_LEAST_CLAUSE = 3
+_REACH = 3
+_LAST = 3
+_QUESTION, _TITLED, _SHOUTED = features.QUESTION, features.TITLED, features.SHOUTED
+"""The last are the two highest bits of all."""
+_SHOUTED_SENTENCE = 4
+"""So many shouted words are a sentence."""
+_HEADLINE = 6
+"""Of so many tokens, most of them with a capital, it is a headline."""
+_LONGEST_LENGTH = 8
+_NAMES = {
+    features.FIRST_PERSON: "cue:first-person",
+    features.FIRST_PERSON | features.KIN: "cue:kin",
+    features.QUESTION: "cue:question",
+    features.EXCLAMATION: "cue:exclamation",
+    features.HASHTAG: "cue:hashtag",
+    features.MONEY: "cue:money",
+    features.LINK: "cue:link",
+    features.HANDLE: "cue:handle",
+}
+"""The cues that a text has as soon as its tokens have them, all of a line's together."""
+
+
+class Features(NamedTuple, Generic[T]):
+    """The features of a text: those in the vocabulary by their numbers, and what is kept of its words' pieces.
+
+    Each feature and each word once, in the order of the text.
+    """
+
+    numbers: tuple[int, ...]
+    words: tuple[T, ...]
+
+    def and_also(self, numbers: Iterable[int]) -> Features[T]:
+        """Return these and some more, none of which is among these."""
+        return Features((*self.numbers, *numbers), self.words)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A text as the models read it: the features of all of it, and of each clause (numbers in the vocabulary).
+class Reading(Generic[T]):
+    """A text as the models read it: the features of all of it, and of each clause.
 
     A clause has an end of its own, and the cues of the whole. The clause of a text that has one only is the text.
     """
 
-    whole: frozenset[int]
-    clauses: tuple[frozenset[int], ...]
+    whole: Features[T]
+    clauses: tuple[Features[T], ...]
 
 
-class Featurizer:
+class _Token(Generic[T]):
+    """What one way to write a word or sign means, wherever it stands: numbers of features, and what it does."""
+
+    __slots__ = ("cues", "end", "ends", "kept", "last_tone", "negated", "negates", "numbers", "text", "turns")
+
+    text: str
+    kept: T | None
+    numbers: tuple[int, ...]
+    negated: tuple[int, ...]
+    end: tuple[int, ...]
+    last_tone: tuple[int, ...] | None
+    ends: bool
+    negates: bool
+    turns: bool
+    cues: int
+
+
+class _Cues(NamedTuple):
+    """What a text is like: the bits of its tokens, and what only the whole of it tells."""
+
+    bits: int
+    asks: bool
+    shouted: int
+    is_headline: bool
+    length: int
+
+
+def _names(cues: _Cues) -> Iterator[str]:
+    for needed, name in _NAMES.items():
+        if cues.bits & needed == needed:
+            yield name
+    if cues.asks:
+        yield "cue:ends-asking"
+    if cues.shouted:
+        yield "cue:capitals" if cues.shouted < _SHOUTED_SENTENCE else "cue:shouted"
+    if cues.is_headline:
+        yield "cue:headline"
+    yield f"cue:length-{min(cues.length, _LONGEST_LENGTH)}"
+
+
+class Featurizer(Generic[T]):
     """Reads texts with one vocabulary (feature → number) and lexicon (word → tone, -4 to 4).
 
-    Deterministic; safe to share between threads.
+    ``keep`` makes of the numbers of a word's pieces, once each, what is kept of them. Deterministic; safe to share
+    between threads.
     """
 
-    def __init__(self, vocabulary: Mapping[str, int], lexicon: Mapping[str, int]) -> None:
+    def __init__(
+        self, vocabulary: Mapping[str, int], lexicon: Mapping[str, int], keep: Callable[[tuple[int, ...]], T]
+    ) -> None:
         self._vocabulary = vocabulary
         self._lexicon = lexicon
-        self._words: dict[str, tuple[int, ...]] = {}
+        self._keep = keep
+        self._tokens: _Tokens[T] = _Tokens(self._token)
+        self._cues: dict[_Cues, tuple[int, ...]] = {}
 
-    def read(self, text: str) -> Reading:
+    def read(self, text: str) -> Reading[T]:
         """Return the features of ``text`` that are in the vocabulary."""
         folded = features.fold(text)
-        parts: list[list[str]] = []
+        token_of = self._tokens.__getitem__
+        clauses: list[list[_Token[T]]] = []
         for sentence in features.sentences(folded) or [folded]:
-            parts += features.clauses(features.words(sentence))
-        everything = [token for tokens in parts for token in tokens]
-        found = [self._clause(tokens) for tokens in parts]
+            clauses += _clauses([*map(token_of, features.tokens(sentence))])
+        everything = clauses[0] if len(clauses) == 1 else [token for tokens in clauses for token in tokens]
         # What the text is like holds for each clause, too: where it was written does not change in the middle.
-        cues = frozenset(self._numbers(features.cues(folded, everything)))
-        whole = cues.union(self._end(everything), *found)
-        if len(parts) == 1:
+        cues = self._text_cues(everything)
+        found = [self._clause(tokens) for tokens in clauses]
+        if len(found) == 1:
+            whole = _features([*found[0], *_end(everything), *cues], everything)
             return Reading(whole, (whole,))
-        clauses = (one.union(self._end(tokens), cues) for one, tokens in zip(found, parts, strict=True))
-        return Reading(whole, tuple(clauses))
+        numbers = [number for each in found for number in each]
+        return Reading(
+            _features([*numbers, *_end(everything), *cues], everything),
+            tuple(
+                _features([*each, *_end(tokens), *cues], tokens)
+                for each, tokens in zip(found, clauses, strict=True)
+            ),
+        )
 
-    def _end(self, tokens: list[str]) -> list[int]:
-        return self._numbers(features.end_features(tokens, self._lexicon))
-
-    def _clause(self, tokens: list[str]) -> frozenset[int]:
-        found = set(self._numbers(features.word_features(tokens, self._lexicon)))
-        # Once each, in order: the order of a set of words changes from run to run, and with it the last digit.
-        for token in dict.fromkeys(tokens):
-            found.update(self._word(token))
-        return frozenset(found)
-
-    def _numbers(self, names: Iterable[str]) -> list[int]:
-        known = self._vocabulary
-        return [known[name] for name in names if name in known]
-
-    def _word(self, word: str) -> tuple[int, ...]:
-        found = self._words.get(word)
-        if found is None:
-            if len(self._words) >= _REMEMBERED:
-                self._words.clear()
-            found = self._words[word] = tuple(self._numbers(features.pieces(word, self._lexicon)))
+    def _clause(self, tokens: Iterable[_Token[T]]) -> list[int]:
+        """Return what the tokens of a clause give, by themselves and together."""
+        found: list[int] = []
+        number_of = self._vocabulary.get
+        reach = 0
+        previous = ""
+        for token in tokens:
+            found += token.numbers
+            if previous:
+                pair = number_of(f"{previous} {token.text}")
+                if pair is not None:
+                    found.append(pair)
+            previous = token.text
+            if token.ends:
+                reach = 0
+            elif reach:
+                reach -= 1
+                found += token.negated
+            if token.negates:
+                reach = _REACH
         return found
+
+    def _text_cues(self, tokens: Sequence[_Token[T]]) -> tuple[int, ...]:
+        cues = titled = shouted = 0
+        for each in [token.cues for token in tokens if token.cues]:
+            cues |= each
+            titled += each >= _TITLED
+            shouted += each >= _SHOUTED
+        length = len(tokens)
+        asks = bool(length) and tokens[-1].cues & _QUESTION
+        is_headline = titled * 2 > length >= _HEADLINE
+        seen = _Cues(cues, asks > 0, min(shouted, _SHOUTED_SENTENCE), is_headline, length.bit_length())
+        numbers = self._cues.get(seen)
+        if numbers is None:
+            numbers = self._cues[seen] = self._numbers(_names(seen))
+        return numbers
+
+    def _numbers(self, names: Iterable[str]) -> tuple[int, ...]:
+        number_of = self._vocabulary.get
+        return tuple([number for name in names if (number := number_of(name)) is not None])
+
+    def _token(self, written: str) -> _Token[T]:
+        token = _Token[T]()
+        text = token.text = features.word_of(written)
+        token.kept = self._kept(text) if text[0].isalpha() else None
+        token.numbers = self._numbers([text])
+        token.negated = self._numbers([f"not:{text}"])
+        token.end = self._numbers([f"end:{text}"])
+        token.last_tone = None
+        tone = self._lexicon.get(text)
+        if tone is not None:
+            token.numbers += self._numbers([f"tone:{tone:+d}"])
+            token.negated += self._numbers([f"tone:not:{tone:+d}"])
+            token.last_tone = self._numbers([f"tone:last:{tone:+d}"])
+        token.ends = text in features.CLAUSE_ENDS
+        token.negates = features.negates(text)
+        token.turns = text in features.TURNS
+        token.cues = features.cues_of(written, text)
+        return token
+
+    def _kept(self, word: str) -> T:
+        # "Nurses" and "nurses" share it.
+        known = self._tokens.get(word)
+        if known is not None and known.kept is not None:
+            return known.kept
+        return self._keep(self._numbers(dict.fromkeys(features.pieces(word))))
+
+
+class _Tokens(dict[str, _Token[T]]):
+    """Each token that has been seen."""
+
+    def __init__(self, token: Callable[[str], _Token[T]]) -> None:
+        self._token = token
+
+    def __missing__(self, written: str) -> _Token[T]:
+        token = self._token(written)
+        if len(written) <= _LONGEST_REMEMBERED:
+            if len(self) >= _REMEMBERED:
+                self.clear()
+            self[written] = token
+        return token
+
+
+def _clauses(tokens: list[_Token[T]]) -> list[list[_Token[T]]]:
+    """Return a sentence's tokens parted where it turns: "kind nurses, but nine hours of waiting" has two tones."""
+    turns = [place for place, token in enumerate(tokens) if token.turns]
+    starts = [0]
+    for place in turns:
+        if place - starts[-1] >= _LEAST_CLAUSE:
+            starts.append(place)
+    if len(starts) > 1 and len(tokens) - starts[-1] <= _LEAST_CLAUSE:
+        starts.pop()
+    ends = [*starts[1:], len(tokens)]
+    return [tokens[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+def _end(tokens: Sequence[_Token[T]]) -> list[int]:
+    """Return the last tokens of a text as such, and the tone of the last that has one."""
+    found = [number for token in tokens[-_LAST:] for number in token.end]
+    for token in reversed(tokens):
+        if token.last_tone is not None:
+            return [*found, *token.last_tone]
+    return found
+
+
+def _features(numbers: Iterable[int], tokens: Iterable[_Token[T]]) -> Features[T]:
+    words = {token.text: token.kept for token in tokens if token.kept is not None}
+    # Once each, in order: the order of a set of words changes from run to run, and with it the last digit.
+    return Features(tuple(dict.fromkeys(numbers)), tuple(words.values()))

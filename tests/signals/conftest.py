@@ -1,4 +1,4 @@
-"""What the tests of this room share: the shipped taxonomy, small ones of their own, and hostile texts."""
+"""What the tests of this room share: the shipped taxonomy and what hears with it, and small ones of their own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from listener.signals.analysis import Analyzer
 from listener.signals.topics import Taxonomy, TopicMatcher
 
 
@@ -18,6 +19,11 @@ def shipped() -> Taxonomy:
 @pytest.fixture(scope="session")
 def matcher(shipped: Taxonomy) -> TopicMatcher:
     return TopicMatcher(shipped)
+
+
+@pytest.fixture(scope="session")
+def analyzer(shipped: Taxonomy) -> Analyzer:
+    return Analyzer(shipped, ["@StElsewhere"])
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Features as tables: what a text is read as, and what is no part of it."""
+"""Features as tables: what a text is cut into, and what each of its tokens gives by itself."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from hypothesis import strategies as st
 
 from listener.signals import features
 
-LEXICON = {"good": 3, "kind": 2, "bad": -3, "dirty": -2}
-
 ANY_TEXT = st.text(st.characters())  # lone surrogates too
 
 
 def read(text: str) -> list[str]:
-    return features.words(features.fold(text))
+    return [features.word_of(token) for token in features.tokens(features.fold(text))]
 
 
 # --- folding
@@ -27,10 +25,8 @@ def read(text: str) -> list[str]:
         ("It\u2019s, it\u2018s and it\u02bcs", "It's, it's and it's"),
         ("\uff28\uff45\uff4c\uff4c\uff4f \ufb01ne", "Hello fine"),
         ("love it \u2764\ufe0f", "love it \u2764"),
-        ("soooooo goooood", "sooo goood"),
-        ("good", "good"),
-        ("Why??? No!!! Well...", "Why ??  No !!  Well .. "),
-        ("Why? ? ?", "Why ?? "),
+        ("Why??? No!!! Well...", "Why??? No!!! Well..."),
+        ("Why? ? ? No! !", "Why?? No!!"),
         ("What?! No.", "What?! No."),
         ("see https://example.org/a?b=1 now", "see  <link>  now"),
         ("see WWW.example.org now", "see WWW.example.org now"),
@@ -94,139 +90,76 @@ def test_a_text_has_sentences(text: str, sentences: list[str]) -> None:
         ("snake_case", ["snake", "case"]),
         ("\U0001f600 ok", ["\U0001f600", "ok"]),
         ("at https://example.org with @Jane", ["at", "<link>", "with", "<handle>"]),
-        ("No!!!!", ["no", "!", "!"]),
+        ("No!!!! Why??? Well...... ?!", ["no", "!!", "why", "??", "well", "..", "?", "!"]),
+        ("Soooooo goooood", ["sooo", "goood"]),
+        ("good", ["good"]),
         ("", []),
     ],
 )
-def test_a_sentence_has_words(text: str, words: list[str]) -> None:
+def test_a_sentence_has_tokens(text: str, words: list[str]) -> None:
     assert read(text) == words
 
 
-@pytest.mark.parametrize(
-    ("sentence", "clauses"),
-    [
-        (
-            "kind nurses , but nine hours of waiting",
-            ["kind nurses ,", "but nine hours of waiting"],
-        ),
-        ("de gentilles infirmi\u00e8res mais neuf heures d'attente", 2),
-        ("they were kind but the food was cold however the bed was clean", 3),
-        # Too little stands before the turn, or behind it.
-        ("all but one of the nurses", 1),
-        ("they were all kind but slow", 1),
-        ("they were kind but the food was cold but fine", 2),
-        ("no turn here at all", 1),
-        ("", 1),
-    ],
-)
-def test_a_sentence_is_parted_where_it_turns(sentence: str, clauses: list[str] | int) -> None:
-    tokens = sentence.split()
-    parts = features.clauses(tokens)
-    assert [token for part in parts for token in part] == tokens
-    if isinstance(clauses, int):
-        assert len(parts) == clauses
-    else:
-        assert [" ".join(part) for part in parts] == clauses
+# --- what a token gives by itself
 
 
-# --- what words give together
+@pytest.mark.parametrize("word", ["not", "never", "pas", "didn't", "didnt", "n't"])
+def test_a_negation_negates(word: str) -> None:
+    assert features.negates(word)
 
 
-@pytest.mark.parametrize(
-    ("sentence", "in_reach"),
-    [
-        ("not good", ["good"]),
-        ("not a very good day", ["a", "very", "good"]),
-        ("never . good", []),
-        ("not clean , good", ["clean"]),
-        ("not bad but good", ["bad"]),
-        ("didn't feel good", ["feel", "good"]),
-        ("didnt feel good", ["feel", "good"]),
-        ("pas de bons soins ici", ["de", "bons", "soins"]),
-        ("personne ne m'a aid\u00e9", ["ne", "m'a", "aid\u00e9"]),
-        ("nobody never told us anything at all", ["never", "told", "us", "anything"]),
-        ("good", []),
-        ("good not", []),
-    ],
-)
-def test_a_negation_reaches_three_words_or_to_the_end_of_its_clause(sentence: str, in_reach: list[str]) -> None:
-    found = list(features.word_features(sentence.split(), {}))
-    assert [one.removeprefix("not:") for one in found if one.startswith("not:")] == in_reach
-
-
-def test_words_give_pairs_and_negated_tones() -> None:
-    found = list(features.word_features(["not", "good", ",", "bad"], LEXICON))
-    assert found == ["not good", "not:good", "tone:not:+3", "good ,", ", bad"]
-
-
-@pytest.mark.parametrize(
-    ("sentence", "found"),
-    [
-        ("the nurses were good", ["end:nurses", "end:were", "end:good", "tone:last:+3"]),
-        ("bad then good then nothing more here", ["end:nothing", "end:more", "end:here", "tone:last:+3"]),
-        ("dirty", ["end:dirty", "tone:last:-2"]),
-        ("fine", ["end:fine"]),
-        ("", []),
-    ],
-)
-def test_the_end_of_a_text_is_read_as_such(sentence: str, found: list[str]) -> None:
-    assert list(features.end_features(sentence.split(), LEXICON)) == found
+@pytest.mark.parametrize("word", ["good", "knot", "", "tent", "."])
+def test_nothing_else_does(word: str) -> None:
+    assert not features.negates(word)
 
 
 @pytest.mark.parametrize(
     ("word", "found"),
     [
-        ("bad", ["bad", "tone:-3", "~ ba", "~bad", "~ad ", "~ bad", "~bad ", "~ bad "]),
-        ("a", ["a", "~ a "]),
-        ("<link>", ["<link>"]),
-        ("<number>", ["<number>"]),
-        ("!", ["!"]),
-        ("\U0001f600", ["\U0001f600"]),
+        ("bad", ["~ ba", "~bad", "~ad ", "~ bad", "~bad ", "~ bad "]),
+        ("a", ["~ a "]),
+        ("<link>", []),
+        ("<number>", []),
+        ("!", []),
+        ("\U0001f600", []),
     ],
 )
-def test_a_word_gives_itself_its_tone_and_its_pieces(word: str, found: list[str]) -> None:
-    assert list(features.pieces(word, LEXICON)) == found
+def test_a_word_has_pieces(word: str, found: list[str]) -> None:
+    assert list(features.pieces(word)) == found
 
 
 def test_a_word_without_end_has_the_pieces_of_its_beginning() -> None:
-    assert len(list(features.pieces("a" * 5_000, {}))) < 100
-
-
-# --- cues
+    assert len(list(features.pieces("a" * 5_000))) < 100
 
 
 @pytest.mark.parametrize(
-    ("text", "there", "missing"),
+    ("token", "cues"),
     [
-        ("My mum waited", ["first-person", "kin"], ["question"]),
-        ("Her mum waited", [], ["first-person", "kin"]),
-        ("J'ai attendu avec mon p\u00e8re", ["first-person", "kin"], []),
-        ("Is it open? I think so", ["question", "first-person"], ["ends-asking"]),
-        ("Is it open? ", ["question", "ends-asking"], []),
-        ("$5, \u20ac5 or \u00a35!", ["money", "exclamation"], ["hashtag"]),
-        ("#nurses", ["hashtag"], []),
-        ("see https://example.org", ["link"], ["handle"]),
-        ("hey @jane", ["handle"], ["link"]),
-        ("we are in the ER", [], ["capitals", "shouted"]),
-        ("NEVER again", ["capitals"], ["shouted"]),
-        ("NEVER GOING THERE AGAIN", ["shouted"], ["capitals"]),
-        ("Hospital Board Approves New Emergency Wing", ["headline"], []),
-        ("Hospital Board Approves", [], ["headline"]),
-        ("The hospital board approves a new emergency wing", [], ["headline"]),
+        ("mum", features.KIN),
+        ("Mum", features.KIN | features.TITLED),
+        ("my", features.FIRST_PERSON),
+        ("I", features.FIRST_PERSON | features.TITLED),
+        ("J'ai", features.FIRST_PERSON | features.TITLED),
+        ("ER", features.TITLED),
+        ("NEVER", features.TITLED | features.SHOUTED),
+        ("NURSe", features.TITLED),
+        ("?", features.QUESTION),
+        ("????", features.QUESTION),
+        ("!!", features.EXCLAMATION),
+        ("#", features.HASHTAG),
+        ("$", features.MONEY),
+        ("\u20ac", features.MONEY),
+        ("\u00a3", features.MONEY),
+        ("<link>", features.LINK),
+        ("<handle>", features.HANDLE),
+        ("<mark>", 0),
+        ("nurse", 0),
+        ("12", 0),
+        (".", 0),
     ],
 )
-def test_cues(text: str, there: list[str], missing: list[str]) -> None:
-    folded = features.fold(text)
-    found = set(features.cues(folded, features.words(folded)))
-    assert found >= {f"cue:{one}" for one in there}
-    assert not found & {f"cue:{one}" for one in missing}
-
-
-@pytest.mark.parametrize(
-    ("count", "length"), [(0, 0), (1, 1), (2, 2), (3, 2), (4, 3), (127, 7), (128, 8), (9_999, 8)]
-)
-def test_a_length_is_told_roughly(count: int, length: int) -> None:
-    assert list(features.cues("", ["word"] * count)) == [f"cue:length-{length}"]
+def test_a_token_tells_of_its_text(token: str, cues: int) -> None:
+    assert features.cues_of(token, features.word_of(token)) == cues
 
 
 # --- any text
@@ -237,21 +170,11 @@ def test_any_text_can_be_read(text: str) -> None:
     folded = features.fold(text)
     folded.encode("utf-8")
     for sentence in features.sentences(folded) or [folded]:
-        tokens = features.words(sentence)
-        assert all(tokens)
-        assert [token for part in features.clauses(tokens) for token in part] == tokens
-        for token in tokens:
-            assert all(features.pieces(token, LEXICON))
-        assert all(features.word_features(tokens, LEXICON))
-        assert all(features.cues(sentence, tokens))
-        assert len(list(features.end_features(tokens, LEXICON))) <= 4
-
-
-@given(st.lists(st.sampled_from(["not", "good", "bad", ",", "but", "never", "waiting"]), max_size=12))
-def test_a_tone_is_negated_exactly_where_its_word_is(tokens: list[str]) -> None:
-    found = list(features.word_features(tokens, LEXICON))
-    negated = [one.removeprefix("not:") for one in found if one.startswith("not:")]
-    assert [one for one in found if one.startswith("tone:not:")] == [
-        f"tone:not:{LEXICON[word]:+d}" for word in negated if word in LEXICON
-    ]
-    assert sum(" " in one for one in found) == max(len(tokens) - 1, 0)
+        for token in features.tokens(sentence):
+            word = features.word_of(token)
+            assert word
+            assert features.word_of(word) == word
+            assert all(piece.startswith("~") for piece in features.pieces(word))
+            assert features.cues_of(token, word) & ~(features.TITLED | features.SHOUTED) == features.cues_of(
+                word, word
+            )

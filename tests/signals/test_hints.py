@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from listener.signals.hints import shipped_hints
+from listener.signals.hints import hint_of, shipped_hints, with_hints
 from listener.signals.models import hint_feature, shipped_models
 from listener.signals.phrases import compile_phrase
-from listener.signals.taxonomy import LANGUAGES, Language
+from listener.signals.taxonomy import LANGUAGES, Language, Taxonomy
 from listener.signals.topics import TopicMatcher
 
 
@@ -33,6 +33,18 @@ def test_each_has_a_name_of_its_own_and_phrases_that_can_be_found() -> None:
         for language in LANGUAGES:
             for phrase in itertools.chain(hint.phrases_in(language), hint.exclude_in(language)):
                 assert compile_phrase(phrase), (hint.slug, phrase)
+
+
+def test_beside_topics_they_are_told_apart(shipped: Taxonomy) -> None:
+    both = with_hints(shipped)
+    assert [slug for slug in both.slugs if hint_of(slug) is None] == list(shipped.slugs)
+    assert [hint for slug in both.slugs if (hint := hint_of(slug)) is not None] == list(shipped_hints().slugs)
+    text = "We are hiring nurses, free parking!"
+    hits = {hit.slug for hit in TopicMatcher(both).match(text)}
+    alone = {hit.slug for hit in TopicMatcher(shipped).match(text)}
+    hints = {hit.slug for hit in TopicMatcher(shipped_hints()).match(text)}
+    assert {slug for slug in hits if hint_of(slug) is None} == alone >= {"parking"}
+    assert {hint_of(slug) for slug in hits} - {None} == hints != set()
 
 
 def test_the_models_have_learnt_most_of_them() -> None:

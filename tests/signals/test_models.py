@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from listener.mention import Purpose
+from listener.signals.featurizer import Features
 from listener.signals.models import (
     WEIGHTS,
     Models,
     WeightsError,
+    Word,
     hint_feature,
     models_version,
     read_models,
@@ -44,41 +46,53 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
+COLUMNS = len(TOPICS) + len(PURPOSES) + len(DOMAINS) + 3 * len(DOMAINS)
+
+
 def arrays_of() -> dict[str, Any]:
     chance = np.random.default_rng(5)
-
-    def head(name: str, columns: int) -> dict[str, Any]:
-        return {
-            f"{name}_weights": chance.integers(-127, 128, (len(FEATURES), columns), np.int8),
-            f"{name}_scale": chance.uniform(0.01, 0.03, columns).astype(np.float32),
-            f"{name}_bias": chance.uniform(-1, 1, columns).astype(np.float32),
-        }
-
     return {
         "weight": np.array(WEIGHT, np.float32),
         "kind": np.array(KINDS, np.uint8),
-        **head("mention", len(TOPICS) + len(PURPOSES)),
-        **head("sentence", len(DOMAINS) + 3 * len(DOMAINS)),
+        "weights": chance.integers(-127, 128, (len(FEATURES), COLUMNS), np.int8),
+        "scale": chance.uniform(0.01, 0.03, COLUMNS).astype(np.float32),
+        "bias": chance.uniform(-1, 1, COLUMNS).astype(np.float32),
     }
 
 
 ARRAYS = arrays_of()
 TINY = Models(DOCUMENT, ARRAYS, "tiny-1")
 
-NUMBERS = st.frozensets(st.integers(0, len(FEATURES) - 1))
-TEXTS = st.lists(NUMBERS, min_size=1, max_size=12)
+Text = tuple[frozenset[int], tuple[frozenset[int], ...]]
+"""The numbers of a text's features, and of each word's pieces."""
+
+TEXTS_OF_ONE = st.tuples(
+    st.frozensets(st.sampled_from([number for number, kind in enumerate(KINDS) if kind != 1])),
+    st.lists(st.frozensets(st.sampled_from([4, 5, 6])), max_size=4).map(tuple),
+)
+TEXTS = st.lists(TEXTS_OF_ONE, min_size=1, max_size=12)
 
 
-def scores(text: frozenset[int], name: str) -> Any:
-    """What a text scores, written out: a vector, each kind of which has length one, times the matrix."""
-    vector = np.zeros(len(FEATURES))
-    for number in text:
+def features_of(text: Text) -> Features[Word]:
+    numbers, words = text
+    return Features(tuple(numbers), tuple(Word(tuple(sorted(word))) for word in words))
+
+
+def scores(text: Text) -> Any:
+    """What a text scores, written out: a vector, each kind of which is brought to length, times the matrix."""
+    numbers, words = text
+    vector, pieces = np.zeros(len(FEATURES)), np.zeros(len(FEATURES))
+    for number in numbers:
         vector[number] = WEIGHT[number]
-    for kind in (0, 1):
-        mine = np.array(KINDS) == kind
-        if length := np.linalg.norm(vector[mine]):
-            vector[mine] /= length
-    return vector @ (ARRAYS[f"{name}_weights"] * ARRAYS[f"{name}_scale"]) + ARRAYS[f"{name}_bias"]
+    mine = np.array(KINDS) == 0
+    if length := np.linalg.norm(vector[mine]):
+        vector[mine] /= length
+    for word in words:
+        for piece in word:
+            pieces[piece] += WEIGHT[piece]
+    squares = sum(WEIGHT[piece] ** 2 for word in words for piece in word)
+    vector += pieces / (np.sqrt(squares) or 1)
+    return vector @ (ARRAYS["weights"] * ARRAYS["scale"]) + ARRAYS["bias"]
 
 
 def softmax(values: Any) -> Any:
@@ -89,22 +103,21 @@ def softmax(values: Any) -> Any:
 # --- the arithmetic
 
 
-@given(NUMBERS)
-def test_a_text_has_the_probabilities_that_its_features_add_up_to(text: frozenset[int]) -> None:
-    topics, purposes, _ = TINY.mentions([text])
-    added = scores(text, "mention")
+@given(TEXTS_OF_ONE)
+def test_a_text_has_the_probabilities_that_its_features_add_up_to(text: Text) -> None:
+    topics, purposes, tones = TINY.mentions([features_of(text)])
+    added = scores(text)
     slopes, offsets = ([judge[key] for judge in TOPICS.values()] for key in ("slope", "offset"))
     assert topics[0] == pytest.approx(1 / (1 + np.exp(-(added[:2] * slopes + offsets))), abs=1e-5)
-    assert purposes[0] == pytest.approx(softmax(added[2:] * 1.5), abs=1e-5)
-    added = scores(text, "sentence")
-    experts = added[2:].reshape(2, 3) + DOCUMENT["sentiment"]["nudges"]
-    expected = softmax((softmax(added[:2])[:, None] * experts).sum(axis=0) * 0.8)
-    assert TINY.sentiments([text])[0] == pytest.approx(expected, abs=1e-5)
+    assert purposes[0] == pytest.approx(softmax(added[2:5] * 1.5), abs=1e-5)
+    experts = added[7:].reshape(2, 3) + DOCUMENT["sentiment"]["nudges"]
+    expected = softmax((softmax(added[5:7])[:, None] * experts).sum(axis=0) * 0.8)
+    assert tones[0] == pytest.approx(expected, abs=1e-5)
 
 
 @given(TEXTS)
-def test_probabilities_are_probabilities(texts: list[frozenset[int]]) -> None:
-    topics, purposes, tones = TINY.mentions(texts)
+def test_probabilities_are_probabilities(texts: list[Text]) -> None:
+    topics, purposes, tones = TINY.mentions([*map(features_of, texts)])
     assert (topics.shape, purposes.shape, tones.shape) == ((len(texts), 2), (len(texts), 3), (len(texts), 3))
     assert ((topics >= 0) & (topics <= 1)).all()
     for several in (purposes, tones):
@@ -113,36 +126,33 @@ def test_probabilities_are_probabilities(texts: list[frozenset[int]]) -> None:
 
 
 @given(TEXTS)
-def test_no_text_changes_what_another_has(texts: list[frozenset[int]]) -> None:
-    topics, purposes, tones = TINY.mentions(texts)
-    assert (tones == TINY.sentiments(texts)).all()
+def test_no_text_changes_what_another_has(texts: list[Text]) -> None:
+    together = TINY.mentions([*map(features_of, texts)])
     for number, text in enumerate(texts):
-        alone = TINY.mentions([text])
-        assert (topics[number] == alone[0][0]).all()
-        assert (purposes[number] == alone[1][0]).all()
-        assert (tones[number] == TINY.sentiments([text])[0]).all()
+        for kind, alone in zip(together, TINY.mentions([features_of(text)]), strict=True):
+            assert (kind[number] == alone[0]).all()
 
 
 def test_a_text_without_features_is_not_read_as_the_first_feature() -> None:
-    nothing, first = frozenset[int](), frozenset({0})
+    nothing, first = Features[Word]((), ()), Features[Word]((0,), ())
     _, purposes, _ = TINY.mentions([nothing, first, nothing])
-    assert purposes[0] == pytest.approx(softmax(ARRAYS["mention_bias"][2:] * 1.5), abs=1e-5)
+    assert purposes[0] == pytest.approx(softmax(ARRAYS["bias"][2:5] * 1.5), abs=1e-5)
     assert (purposes[0] == purposes[2]).all()
     assert (purposes[0] != purposes[1]).any()
 
 
 def test_more_texts_than_are_added_up_at_a_time() -> None:
-    some = [frozenset({number % len(FEATURES), (number * 7) % len(FEATURES)}) for number in range(600)]
-    some[255] = some[256] = frozenset()
-    topics, purposes, _ = TINY.mentions(some)
-    assert (len(topics), len(purposes), len(TINY.sentiments(some))) == (600, 600, 600)
+    some = [features_of((frozenset({number % 4, 7 + number % 3}), (frozenset({4}),))) for number in range(600)]
+    some[255] = some[256] = Features((), ())
+    together = TINY.mentions(some)
+    assert [len(kind) for kind in together] == [600, 600, 600]
     for number in (0, 254, 255, 256, 257, 511, 512, 599):
-        assert (topics[number] == TINY.mentions([some[number]])[0][0]).all()
-        assert (TINY.sentiments(some)[number] == TINY.sentiments([some[number]])[0]).all()
+        for kind, alone in zip(together, TINY.mentions([some[number]]), strict=True):
+            assert (kind[number] == alone[0]).all()
 
 
 def test_no_text_at_all() -> None:
-    assert [len(kind) for kind in (*TINY.mentions([]), TINY.sentiments([]))] == [0, 0, 0, 0]
+    assert [len(kind) for kind in TINY.mentions([])] == [0, 0, 0]
 
 
 # --- the files
@@ -176,9 +186,10 @@ def test_models_are_read_from_their_files(write_models: WriteModels) -> None:
     assert list(models.judges) == ["parking", "food"]
     assert models.judges["food"].threshold == 0.3
     text = models.featurizer.read("good!").whole
-    assert text == {FEATURES.index(name) for name in ("!", "good", "~goo")}
-    assert (models.sentiments([text]) == TINY.sentiments([text])).all()
-    assert (models.mentions([text])[1] == TINY.mentions([text])[1]).all()
+    assert text.numbers == (1, 0)
+    assert [word.pieces for word in text.words] == [(4,)]
+    for read, made in zip(models.mentions([text]), TINY.mentions([text]), strict=True):
+        assert (read == made).all()
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "signals.json", "signals.npz"])
@@ -251,14 +262,19 @@ def test_rules_and_hints_are_features_by_their_slugs() -> None:
     assert (rule_feature("parking"), hint_feature("news-wire")) == ("rule:parking", "hint:news-wire")
 
 
-def test_a_hint_says_nothing_of_topics_and_a_rule_nothing_of_purposes() -> None:
+def test_a_hint_says_nothing_of_topics_a_rule_nothing_of_purposes_and_neither_of_tone() -> None:
     """Where a long text is read in pieces, its pieces carry rules alone and its whole hints alone."""
     models = shipped_models()
     text = models.featurizer.read("We waited nine hours in emergency").whole
     rules, hints = (
-        frozenset(number for name, number in models.vocabulary.items() if name.startswith(kind))
+        [number for name, number in models.vocabulary.items() if name.startswith(kind)]
         for kind in ("rule:", "hint:")
     )
-    plain_topics, plain_purposes, _ = models.mentions([text])
-    assert models.mentions([text | hints])[0] == pytest.approx(plain_topics, abs=1e-6)
-    assert models.mentions([text | rules])[1] == pytest.approx(plain_purposes, abs=1e-6)
+    assert len(rules) > 10
+    assert len(hints) > 10
+    plain_topics, plain_purposes, plain_tones = models.mentions([text])
+    hinted, ruled = models.mentions([text.and_also(hints)]), models.mentions([text.and_also(rules)])
+    assert hinted[0] == pytest.approx(plain_topics, abs=1e-6)
+    assert ruled[1] == pytest.approx(plain_purposes, abs=1e-6)
+    for either in (hinted, ruled):
+        assert either[2] == pytest.approx(plain_tones, abs=1e-6)
