@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, func, or_
+from sqlalchemy import Text, literal_column, or_
 
 from storage.schema import mentions
 
@@ -46,12 +46,16 @@ def is_corrected() -> ColumnElement[bool]:
 
 def corrected_parts() -> ColumnElement[str | None]:
     """Return the parts that a person has set, with commas; NULL where there is none."""
-    told: Any = None
-    for part, mark in MARKS.items():
-        one = case((mark.is_not(None), f",{part.value}"), else_="")
-        told = one if told is None else told.concat(one)
-    nothing = and_(*(mark.is_(None) for mark in MARKS.values()))
-    return case((nothing, None), else_=func.substr(told, 2))
+    return _CORRECTED_PARTS
+
+
+# As text: built of expressions, whose cache key SQLAlchemy works out for each page, it made a page that brings
+# nothing new take an eighth longer.
+_NOTHING = " AND ".join(f"{mark} IS NULL" for mark in MARKS.values())
+_TOLD = " || ".join(f"CASE WHEN {mark} IS NULL THEN '' ELSE ',{part}' END" for part, mark in MARKS.items())
+_CORRECTED_PARTS: ColumnElement[str | None] = literal_column(
+    f"CASE WHEN {_NOTHING} THEN NULL ELSE substr({_TOLD}, 2) END", Text
+)
 
 
 @cache
