@@ -6,28 +6,24 @@ as a mention would be; nothing is stored. The figures are :mod:`listener.signals
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jobs.labelled import Labelled, Line, plain, purpose_of, read_labelled, sentiment_word
 from listener.errors import ConfigError
 from listener.mention import Purpose, Sentiment
-from listener.settings import nearest
 from listener.signals.analysis import Analyzer, Signals
 from listener.signals.scoring import COMMON, Admission, Confusion, Figures, Scale, Tally, macro, micro, tally
-from listener.signals.taxonomy import UNTAGGED, Taxonomy
-from storage.counting import places
+from listener.signals.taxonomy import Taxonomy
+from storage.counting import counts
 
 FIGURES = ("label", "precision", "recall", "f1", "support")
 """The columns that every evaluation has."""
 
 _AT_ONCE = 500
-_DELIMITERS = (",", ";", "\t")
 _NONE = "none"
 _NO_LABEL = frozenset({"", "na", "nan", "null"})
 _TRUTHS = {"0": False, "1": True, "": False, "false": False, "true": True}
@@ -100,7 +96,7 @@ def evaluate_sentiment(
     """
     labelled = read_labelled(file)
     label_at = labelled.label_place(column, ("sentiment", _ONE_BEST_COLUMN))
-    if scale is None and _plain(labelled.columns[label_at]) == _plain(_ONE_BEST_COLUMN):
+    if scale is None and plain(labelled.columns[label_at]) == plain(_ONE_BEST_COLUMN):
         scale = Scale.ONE_BEST
     texts, truths, notes = _labelled_texts(labelled, label_at, lambda label: sentiment_of(label, scale))
     heard = _hear(analyzer, texts, progress)
@@ -132,8 +128,8 @@ def evaluate_purpose(
     taken = [*classes, *([_NONE] if unheard else [])]
     confusion = Confusion.of(list(map(str, truths)), guesses)
     admission = Admission.of(
-        wanted=[_is_counted(truth, needs_review=False) for truth in truths],
-        counted=[_is_counted(signals.purpose, needs_review=signals.needs_review) for signals in heard],
+        wanted=[counts(truth, needs_review=False) for truth in truths],
+        counted=[counts(signals.purpose, needs_review=signals.needs_review) for signals in heard],
         waiting=[signals.needs_review for signals in heard],
     )
     experience = confusion.tally(Purpose.EXPERIENCE.value).figures
@@ -148,134 +144,16 @@ def evaluate_purpose(
     )
 
 
-# --- the file
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One record of a file: where it begins, and its cells."""
-
-    number: int
-    cells: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """A CSV file as it was read."""
-
-    file: Path
-    columns: tuple[str, ...]
-    lines: tuple[Line, ...]
-
-    def place(self, name: str, needs: str) -> int:
-        """Return where the column ``name`` stands; raises ``ConfigError`` saying what the file ``needs``."""
-        found = [at for at, column in enumerate(self.columns) if _plain(column) == _plain(name)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise ConfigError(f"{self.file} has the column {name!r} {len(found)} times: leave one")
-        guess = nearest(name, self.columns)
-        raise ConfigError(f"{self.file} has no column {name!r}{guess}: it needs {needs}; {self._there_are()}")
-
-    def label_place(self, asked: str | None, names: Sequence[str]) -> int:
-        """Return where the labels stand: in the column ``asked`` for, or in the one called label or by a name."""
-        if asked is not None:
-            return self.place(asked, "the column that --column names")
-        found = [at for at, column in enumerate(self.columns) if _plain(column) in map(_plain, ("label", *names))]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            those = " and ".join(repr(self.columns[at]) for at in found)
-            raise ConfigError(f"{self.file} has the columns {those}: say with --column which one to compare with")
-        raise ConfigError(
-            f"{self.file} has no column of labels: name it {names[0]} or label, or say which with --column; "
-            f"{self._there_are()}"
-        )
-
-    def _there_are(self) -> str:
-        return f"there are: {', '.join(self.columns)}"
-
-    def wrong(self, line: Line, problem: str) -> ConfigError:
-        """Return the error of a line."""
-        return ConfigError(f"{self.file}, line {line.number}: {problem}")
-
-
-def read_labelled(file: Path) -> Labelled:
-    """Read a CSV file: UTF-8, with a header; commas, semicolons or tabs between the columns.
-
-    Raises ``ConfigError`` naming the file and the fix.
-    """
-    content = _content(file)
-    records = _records(file, content)
-    header = next(records, None)
-    if header is None:
-        raise ConfigError(f"{file} is empty: the first line names the columns, those below are the labelled texts")
-    columns = tuple(name.strip() for name in header.cells)
-    lines = tuple(records)
-    for line in lines:
-        if len(line.cells) != len(columns):
-            raise ConfigError(
-                f"{file}, line {line.number}: {len(line.cells)} cells under {len(columns)} columns; put a text "
-                'that has a separator in it in "quotes"'
-            )
-    if not lines:
-        raise ConfigError(f"{file} has no line below its header: add the labelled texts")
-    return Labelled(file, columns, lines)
-
-
-def _content(file: Path) -> str:
-    try:
-        content = file.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise ConfigError(f"no file at {file}: check its name") from error
-    except UnicodeDecodeError as error:
-        fix = "save it as CSV UTF-8 (a spreadsheet's own file is no CSV)"
-        raise ConfigError(f"{file} is not UTF-8 text: {fix}") from error
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be read: {error.strerror}; name a CSV file that can") from error
-    if "\0" in content:
-        raise ConfigError(f"{file} is not CSV: it has NUL characters in it; save it as CSV UTF-8")
-    return content
-
-
-def _records(file: Path, content: str) -> Iterator[Line]:
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=_delimiter(content), strict=True)
-    while True:
-        begins = reader.line_num + 1
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            raise ConfigError(
-                f"{file}, line {begins}: is not CSV ({error}); put texts in double quotes and double those within"
-            ) from error
-        if cells is None:
-            return
-        if cells:
-            yield Line(begins, cells)
-
-
-def _delimiter(content: str) -> str:
-    """Return what separates the columns: where a comma is a decimal mark, spreadsheets write semicolons."""
-    header = content.lstrip("\r\n").partition("\n")[0]
-    return max(_DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), ())))
-
-
-def _plain(name: str) -> str:
-    """Return a name so that case, spacing, punctuation and "&" for "and" make no difference."""
-    folded = unicodedata.normalize("NFKC", name).casefold().replace("&", " and ")
-    return re.sub(r"[\W_]+", "", folded)
-
-
 # --- what people said
 
 
 def _topic_columns(labelled: Labelled, taxonomy: Taxonomy, others: Iterable[int | None]) -> dict[str, int]:
     """Return where each topic's column stands, by slug, in the file's order."""
-    named = {_plain(topic.name): topic.slug for topic in taxonomy.topics}
-    named |= {_plain(slug): slug for slug in taxonomy.slugs}
+    named = {plain(topic.name): topic.slug for topic in taxonomy.topics}
+    named |= {plain(slug): slug for slug in taxonomy.slugs}
     found: dict[str, int] = {}
     for place, column in enumerate(labelled.columns):
-        slug = named.get(_plain(column))
+        slug = named.get(plain(column))
         if slug is None or place in others:
             continue
         if slug in found:
@@ -326,9 +204,6 @@ def _labelled_texts(
 
 
 _ONE_BEST_COLUMN = "sentiment_1_best_5_worst"
-_SENTIMENTS = {sentiment.value: sentiment for sentiment in Sentiment} | {
-    sentiment.value[:3]: sentiment for sentiment in Sentiment
-}
 _BY_RANK = (Sentiment.NEGATIVE, Sentiment.NEGATIVE, Sentiment.NEUTRAL, Sentiment.POSITIVE, Sentiment.POSITIVE)
 
 
@@ -346,19 +221,7 @@ def sentiment_of(label: str, scale: Scale | None) -> Sentiment:
         return _BY_RANK[place - 1]
     if rank is not None:
         raise ValueError("say with --scale which end of the scale is good: 5-best or 1-best")
-    known = _SENTIMENTS.get(label.casefold())
-    if known is None:
-        raise ValueError(f"write negative, neutral or positive{nearest(label.casefold(), map(str, Sentiment))}")
-    return known
-
-
-def purpose_of(label: str) -> Purpose:
-    """Return the purpose that a label means, in any case; raises ``ValueError`` with the fix."""
-    try:
-        return Purpose(label.casefold())
-    except ValueError as error:
-        guess = nearest(label.casefold(), map(str, Purpose))
-        raise ValueError(f"write one of {', '.join(Purpose)}{guess}") from error
+    return sentiment_word(label)
 
 
 # --- what Listener says, and how the two agree
@@ -415,11 +278,6 @@ def _admission_rows(found: Admission) -> Iterator[Row]:
         ("care, waiting for review", found.wanted_waiting, found.wanted_waiting_share),
     ):
         yield {"label": label, "texts": texts, "share": _rounded(share)}
-
-
-def _is_counted(purpose: Purpose | None, *, needs_review: bool) -> bool:
-    """Whether the volumes would count a mention, by the very rule that the store counts by."""
-    return UNTAGGED in places(purpose, frozenset(), needs_review=needs_review)
 
 
 def _figures(label: str, found: Figures) -> Row:

@@ -47,7 +47,7 @@ _PARQUET_TYPES = {
         *("coverage", "usd_today", "precision", "recall", "f1", "share"),
     ),
     "truth": ("own", "provisional", "needs_review"),
-    "words": ("topics",),
+    "words": ("topics", "corrected"),
 }
 
 
@@ -69,6 +69,11 @@ def safe_cell(value: Any) -> Any:
             is_run = text.startswith(_BLANKS) or text.lstrip().startswith(_FORMULA)
             return f"'{text}" if is_run else text
     return value
+
+
+def plain_cell(cell: str) -> str:
+    """Return the text of a cell that :func:`safe_cell` wrote: without the apostrophe that it put in front."""
+    return cell[1:] if cell.startswith("'") and safe_cell(cell[1:]) == cell else cell
 
 
 def write_stream(stream: TextIO, rows: Iterable[Row], columns: Sequence[str], style: Style) -> int:

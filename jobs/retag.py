@@ -110,7 +110,7 @@ def retag(
         since_day=day_number(since) if since is not None else None,
     )
     clock = clock or SystemClock()
-    work = _Retagger(store, analyzer, _terms(settings, platforms), wanted, chunk, progress)
+    work = _Retagger(store, analyzer, terms_of(settings, platforms), wanted, chunk, progress)
     if dry_run:
         return work.rehearse(taxonomy)
     with leases.held(store, LEASE, LEASE_TTL, clock) as renew:
@@ -121,7 +121,7 @@ def retag(
     return RetagReport(version=analyzer.version, mentions=mentions, changed=changed, days=days)
 
 
-def _terms(settings: Settings, platforms: Platforms) -> Callable[[str], bool]:
+def terms_of(settings: Settings, platforms: Platforms) -> Callable[[str], bool]:
     """Return what tells whether a channel's platform lets topics and sentiment be derived."""
     known: dict[str, bool] = {}
 
@@ -140,6 +140,17 @@ def _terms(settings: Settings, platforms: Platforms) -> Callable[[str], bool]:
     return allows
 
 
+def hear_stored(
+    analyzer: Hearer, some: Sequence[StoredText], allows_derived: Callable[[str], bool]
+) -> list[Signals]:
+    """Return the signals of stored texts; the language alone where a channel's platform allows no more."""
+    heard = analyzer.analyze_many([one.text for one in some], [one.language for one in some])
+    return [
+        signals if allows_derived(one.channel) else Signals(language=signals.language, version=signals.version)
+        for one, signals in zip(some, heard, strict=True)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Retagger:
     """One call of :func:`retag`: what is to be heard, by whom, and under which terms."""
@@ -156,7 +167,7 @@ class _Retagger:
         total = retagging.count_wanted(self.store, self.wanted)
         written = changed = after = 0
         while some := self._texts(after):
-            heard = self._heard(some)
+            heard = hear_stored(self.analyzer, some, self.allows_derived)
             # Not after the write: where another has taken over, it does the work.
             renew()
             done = retagging.rewrite(self.store, list(zip(some, heard, strict=True)))
@@ -177,7 +188,8 @@ class _Retagger:
             ids = [text.id for text in some]
             kept = retagging.kept_of(self.store, ids)
             weights = retagging.weights(self.store, ids, since_day=since_day)
-            for text, signals in zip(some, self._heard(some), strict=True):
+            heard = hear_stored(self.analyzer, some, self.allows_derived)
+            for text, signals in zip(some, heard, strict=True):
                 mentions += 1
                 if kept[text.id].differs(signals):
                     changed += 1
@@ -199,15 +211,6 @@ class _Retagger:
             yield some
             after = some[-1].id
 
-    def _heard(self, some: Sequence[StoredText]) -> list[Signals]:
-        heard = self.analyzer.analyze_many([one.text for one in some], [one.language for one in some])
-        return [
-            signals
-            if self.allows_derived(one.channel)
-            else Signals(language=signals.language, version=signals.version)
-            for one, signals in zip(some, heard, strict=True)
-        ]
-
     def _tell(self, done: int, total: int) -> None:
         if self.progress:
             self.progress(done, max(done, total))
@@ -215,8 +218,9 @@ class _Retagger:
 
 def _move(moves: Counter[str], kept: retagging.Kept, signals: Signals, weight: int) -> None:
     was = places(kept.columns["purpose"], kept.slugs, needs_review=kept.columns["needs_review"])
-    slugs = kept.by_people | {hit.slug for hit in signals.topics}
-    becomes = places(signals.purpose, slugs, needs_review=signals.needs_review)
+    columns = retagging.columns_of(signals, kept)
+    slugs = kept.by_people | {slug for slug, *_ in retagging.hits_of(signals, kept)}
+    becomes = places(columns["purpose"], slugs, needs_review=columns["needs_review"])
     moves.subtract(dict.fromkeys(was, weight))
     moves.update(dict.fromkeys(becomes, weight))
 

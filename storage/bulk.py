@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from sqlalchemy import func, select, text
@@ -31,6 +31,14 @@ def batches(values: Sequence[T], size: int = _AT_ONCE) -> Iterator[Sequence[T]]:
 def upsert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """Return an ``INSERT`` that can say what to do on a conflict; both dialects write it alike."""
     return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def same_keys(rows: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    """Return ``rows`` in groups that one statement can write: those with the same keys."""
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        alike.setdefault(tuple(row), []).append(row)
+    return alike.values()
 
 
 def reserve_ids(connection: Connection, table: Table, count: int) -> list[int]:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Table, and_, func, or_, select, true
 
 from listener.errors import ConfigError
 from listener.settings import nearest
+from storage.corrected import is_corrected
 from storage.counting import PSEUDO_TOPICS, stands_in
 from storage.filters import UNSCORED, Filters
 from storage.schema import (
@@ -73,6 +74,8 @@ def _alike(filters: Filters) -> list[ColumnElement[bool]]:
         wanted.append(mention_organizations.c.own.is_(filters.own))
     if filters.needs_review is not None:
         wanted.append(mentions.c.needs_review.is_(filters.needs_review))
+    if filters.corrected is not None:
+        wanted.append(is_corrected() if filters.corrected else ~is_corrected())
     return wanted
 
 

@@ -50,6 +50,11 @@ def stands_in(pseudo_topic: str) -> ColumnElement[bool]:
     return standing() == pseudo_topic
 
 
+def counts(purpose: str | None, *, needs_review: bool) -> bool:
+    """Whether a topic counts such a mention, or "(untagged)" where it has none: :func:`is_counted`, in Python."""
+    return not needs_review and (purpose is None or purpose in _OF_CARE)
+
+
 def places(purpose: str | None, slugs: frozenset[str], *, needs_review: bool) -> frozenset[str]:
     """Return every topic and pseudo-topic that counts a mention with the topics ``slugs``: the rule, in Python."""
     if needs_review:

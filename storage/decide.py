@@ -12,6 +12,7 @@ from listener.mention import Metrics
 from storage.records import text_fingerprint
 
 if TYPE_CHECKING:
+    from storage.corrected import Part
     from storage.records import Record
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -45,6 +46,8 @@ class Stored:
     language: str | None = None
     metrics: Metrics | None = None
     """None where no figure was ever given."""
+    corrected: frozenset[Part] = frozenset()
+    """What a person has set: it is not heard over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,8 @@ class Filters:
     ``"unscored"``, ``weeks`` are week numbers (see :mod:`listener.calendar`). ``since`` and ``until`` are
     days of the organization's own calendar, both included. ``contains`` is a text to be found whatever its
     case; ``own`` tells what the organization wrote itself (True) from what others did (False), ``needs_review``
-    what waits until a person has looked at its purpose from what does not. ``topics`` may hold what counts beside
+    what waits until a person has looked at its purpose from what does not, ``corrected`` what a person has set
+    anything of from what is as it was heard. ``topics`` may hold what counts beside
     topics, too: ``"(care)"``, ``"(other purposes)"``, ``"(to review)"`` (see :mod:`storage.counting`).
 
     Raises ``ConfigError`` for a value that does not exist and for reversed dates.
@@ -50,6 +51,7 @@ class Filters:
     contains: str | None = None
     own: bool | None = None
     needs_review: bool | None = None
+    corrected: bool | None = None
 
     def __post_init__(self) -> None:
         for field in _WORDS:

@@ -16,7 +16,7 @@ _TYPES = {
     **dict.fromkeys(("likes", "replies", "shares", "views"), "Int64"),
     **dict.fromkeys(("sentiment_score", "purpose_score", "positive_part", "negative_part"), "Float64"),
     **dict.fromkeys(("own", "needs_review"), "boolean"),
-    "topics": "object",
+    **dict.fromkeys(("topics", "corrected"), "object"),
 }
 
 

@@ -9,12 +9,14 @@ from sqlalchemy import delete
 
 from listener.mention import Source
 from storage.bulk import batches, insert_rows
+from storage.corrected import unguarded
 from storage.schema import mention_topics
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from listener.signals.analysis import Signals
+    from storage.corrected import Part
 
 HEARD = (
     *("purpose", "purpose_score", "needs_review", "sentiment", "sentiment_score", "positive_part"),
@@ -23,8 +25,13 @@ HEARD = (
 """The columns of :func:`heard_columns`."""
 
 
-def heard_columns(signals: Signals | None) -> dict[str, Any]:
-    """Return what a mention's row keeps of its signals, but for the language."""
+def heard_columns(signals: Signals | None, corrected: Iterable[Part] = ()) -> dict[str, Any]:
+    """Return what a mention's row keeps of its signals, but for the language and for what a person corrected."""
+    columns = _heard(signals)
+    return unguarded(columns, corrected) if corrected else columns
+
+
+def _heard(signals: Signals | None) -> dict[str, Any]:
     if signals is None:
         return dict.fromkeys(HEARD) | {"needs_review": False}
     return {

@@ -15,6 +15,7 @@ from listener.settings import nearest
 from storage import schema
 from storage.changes import SignalChange, every_change
 from storage.choosing import chosen, ids_of
+from storage.corrected import corrected_parts
 from storage.counting import is_counted
 from storage.filters import UNSCORED, Filters
 from storage.schema import (
@@ -97,9 +98,11 @@ _SELECTED: dict[str, Any] = {
     "positive_part": mentions.c.positive_part,
     "negative_part": mentions.c.negative_part,
     "signals_version": mentions.c.signals_version,
+    "corrected": corrected_parts(),
 }
+_LISTS = ("topics", "corrected")
 COLUMNS = tuple(_SELECTED)
-"""The columns of a query, in their order; ``topics`` is a list of slugs, sorted."""
+"""The columns of a query, in their order; ``topics`` is a list of slugs, sorted, ``corrected`` of parts."""
 
 _LINKED = (
     mention_organizations.join(mentions, mentions.c.id == mention_organizations.c.mention_id)
@@ -130,7 +133,7 @@ def rows(
         # A reader that stops in the middle must not leave PostgreSQL's cursor open.
         with streaming.execute(query) as result:
             for row in result.mappings():
-                yield {**row, "topics": row["topics"].split(",") if row["topics"] else []}
+                yield {**row, **{name: row[name].split(",") if row[name] else [] for name in _LISTS}}
 
 
 def _order(sort: str) -> list[Any]:

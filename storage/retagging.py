@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, func, select, true, updat
 from listener.mention import Source
 from storage.bulk import batches
 from storage.changes import SignalChange, breaks, every_change, write_change
+from storage.corrected import GUARDED, Part, corrected_parts, parts
 from storage.heard import HEARD, delete_hits, heard_columns, write_hits
 from storage.registry import topic_ids
 from storage.rolling import daily_counts
@@ -61,7 +62,7 @@ class StoredText:
 class Kept:
     """What is stored of a mention's signals: its columns (language included), its topics, those that people gave.
 
-    ``removed`` says that it has become a tombstone.
+    ``removed`` says that it has become a tombstone, ``corrected`` what of it is a person's and is not heard over.
     """
 
     text_fingerprint: str
@@ -69,6 +70,7 @@ class Kept:
     columns: Mapping[str, Any]
     hits: frozenset[Hit]
     by_people: frozenset[str]
+    corrected: frozenset[Part] = frozenset()
 
     @property
     def slugs(self) -> frozenset[str]:
@@ -79,7 +81,7 @@ class Kept:
         """Say whether ``signals`` are others than what is kept; who heard them does not matter."""
         new = columns_of(signals, self)
         same = all(new[name] == value for name, value in self.columns.items() if name != "signals_version")
-        return not same or hits_of(signals) != self.hits
+        return not same or hits_of(signals, self) != self.hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +97,15 @@ class Rewritten:
 
 
 def columns_of(signals: Signals, kept: Kept) -> dict[str, Any]:
-    """Return the columns to write; a language that is not heard again is still what it was."""
-    return {"language": signals.language or kept.columns["language"], **heard_columns(signals)}
+    """Return the columns to write; a language that is not heard again, and what a person said, is what it was."""
+    heard = {"language": signals.language or kept.columns["language"], **heard_columns(signals)}
+    return heard | {name: kept.columns[name] for part in kept.corrected for name in GUARDED[part]}
 
 
-def hits_of(signals: Signals) -> frozenset[Hit]:
-    """Return the topics as they are stored."""
+def hits_of(signals: Signals, kept: Kept) -> frozenset[Hit]:
+    """Return the topics as they are stored; none where a person gave the right ones."""
+    if Part.TOPICS in kept.corrected:
+        return frozenset()
     return frozenset((hit.slug, hit.source.value, hit.score, tuple(hit.phrases)) for hit in signals.topics)
 
 
@@ -111,17 +116,26 @@ def count_wanted(store: MentionStore, wanted: Wanted) -> int:
         return int(connection.execute(query).scalar_one())
 
 
+_TEXTS = select(
+    mentions.c.id, channels.c.name, mentions.c.text, mentions.c.text_fingerprint, mentions.c.language
+).join(channels, channels.c.id == mentions.c.channel_id)
+
+
 def texts(store: MentionStore, wanted: Wanted, *, after: int, limit: int) -> list[StoredText]:
     """Return the next texts, in the order of their ids, that come after the id ``after``."""
-    query = (
-        select(mentions.c.id, channels.c.name, mentions.c.text, mentions.c.text_fingerprint, mentions.c.language)
-        .join(channels, channels.c.id == mentions.c.channel_id)
-        .where(mentions.c.id > after, _chosen(wanted))
-        .order_by(mentions.c.id)
-        .limit(limit)
-    )
+    query = _TEXTS.where(mentions.c.id > after, _chosen(wanted)).order_by(mentions.c.id).limit(limit)
     with store.database.read() as connection:
         return [StoredText(*row) for row in connection.execute(query)]
+
+
+def texts_of(store: MentionStore, rows: Sequence[int]) -> list[StoredText]:
+    """Return the texts of these mentions, in the order of their ids."""
+    with store.database.read() as connection:
+        return [
+            StoredText(*row)
+            for some in batches(sorted(rows))
+            for row in connection.execute(_TEXTS.where(mentions.c.id.in_(some)).order_by(mentions.c.id))
+        ]
 
 
 def _chosen(wanted: Wanted) -> ColumnElement[bool]:
@@ -143,10 +157,11 @@ def _chosen(wanted: Wanted) -> ColumnElement[bool]:
 def kept_of(store: MentionStore, rows: Sequence[int]) -> dict[int, Kept]:
     """Return what is kept of these mentions, by id."""
     with store.database.read() as connection:
-        return _kept(connection, rows)
+        return kept_in(connection, rows)
 
 
-def _kept(connection: Connection, rows: Sequence[int]) -> dict[int, Kept]:
+def kept_in(connection: Connection, rows: Sequence[int]) -> dict[int, Kept]:
+    """Return what is kept of these mentions, by id, as the transaction of ``connection`` sees it."""
     names = ("language", *HEARD)
     hits: defaultdict[int, set[Hit]] = defaultdict(set)
     by_people: defaultdict[int, set[str]] = defaultdict(set)
@@ -155,7 +170,9 @@ def _kept(connection: Connection, rows: Sequence[int]) -> dict[int, Kept]:
         *(mention_topics.c[name] for name in ("mention_id", "source", "score", "phrases")), topics.c.slug
     ).join(topics, topics.c.id == mention_topics.c.topic_id)
     marks = select(
-        mentions.c.id, mentions.c.text_fingerprint, mentions.c.removed_at, *(mentions.c[name] for name in names)
+        *(mentions.c[name] for name in ("id", "text_fingerprint", "removed_at")),
+        corrected_parts(),
+        *(mentions.c[name] for name in names),
     )
     for some in batches(rows):
         for tag in connection.execute(tags.where(mention_topics.c.mention_id.in_(some))):
@@ -163,13 +180,14 @@ def _kept(connection: Connection, rows: Sequence[int]) -> dict[int, Kept]:
                 by_people[tag.mention_id].add(tag.slug)
             else:
                 hits[tag.mention_id].add((tag.slug, tag.source, tag.score, tuple(tag.phrases)))
-        for row, digest, removed_at, *values in connection.execute(marks.where(mentions.c.id.in_(some))):
+        for row, digest, removed_at, told, *values in connection.execute(marks.where(mentions.c.id.in_(some))):
             found[row] = Kept(
                 digest,
                 removed_at is not None,
                 dict(zip(names, values, strict=True)),
                 frozenset(hits[row]),
                 frozenset(by_people[row]),
+                parts(told),
             )
     return found
 
@@ -177,30 +195,38 @@ def _kept(connection: Connection, rows: Sequence[int]) -> dict[int, Kept]:
 def rewrite(store: MentionStore, heard: Sequence[tuple[StoredText, Signals]]) -> Rewritten:
     """Write in one transaction what was heard in these texts, and mark the days that it changes.
 
-    A person's topics stay. A mention that is heard as before gets its new version and nothing else, and its day is
-    not counted again. Raises ``LookupError`` for a topic that was not declared to the store.
+    What a person said stays. A mention that is heard as before gets its new version and nothing else, and its day
+    is not counted again. Raises ``LookupError`` for a topic that was not declared to the store.
     """
     with store.database.write() as connection:
-        _take_turns(connection, [text.id for text, _ in heard])
-        kept = _kept(connection, [text.id for text, _ in heard])
-        sound = [(text.id, signals) for text, signals in heard if _is_as_read(text, kept.get(text.id))]
-        changed = [(row, signals) for row, signals in sound if kept[row].differs(signals)]
-        _write_columns(connection, kept, changed)
-        others = {row for row, _ in sound} - {row for row, _ in changed}
-        _write_versions(connection, [(row, signals) for row, signals in sound if row in others])
-        retagged = [(row, signals) for row, signals in changed if hits_of(signals) != kept[row].hits]
-        delete_hits(connection, [row for row, _ in retagged])
-        write_hits(connection, _known_topics(connection, retagged), retagged)
-        mark_days(connection, [row for row, _ in changed])
+        take_turns(connection, [text.id for text, _ in heard])
+        return rewrite_in(connection, heard)
+
+
+def rewrite_in(connection: Connection, heard: Sequence[tuple[StoredText, Signals]]) -> Rewritten:
+    """Do what :func:`rewrite` does inside a transaction that has taken the turns of these mentions."""
+    kept = kept_in(connection, [text.id for text, _ in heard])
+    sound = [(text.id, signals) for text, signals in heard if is_as_read(text, kept.get(text.id))]
+    changed = [(row, signals) for row, signals in sound if kept[row].differs(signals)]
+    _write_columns(connection, kept, changed)
+    others = {row for row, _ in sound} - {row for row, _ in changed}
+    _write_versions(connection, [(row, signals) for row, signals in sound if row in others])
+    free = [(row, signals) for row, signals in changed if Part.TOPICS not in kept[row].corrected]
+    retagged = [(row, signals) for row, signals in free if hits_of(signals, kept[row]) != kept[row].hits]
+    delete_hits(connection, [row for row, _ in retagged])
+    write_hits(connection, _known_topics(connection, retagged), retagged)
+    mark_days(connection, [row for row, _ in changed])
     written = {row for row, _ in sound}
     return Rewritten(len(sound), len(changed), tuple(text.id for text, _ in heard if text.id not in written))
 
 
-def _is_as_read(text: StoredText, kept: Kept | None) -> bool:
+def is_as_read(text: StoredText, kept: Kept | None) -> bool:
+    """Say whether a mention still has the text that was read, and was not removed meanwhile."""
     return kept is not None and not kept.removed and kept.text_fingerprint == text.text_fingerprint
 
 
-def _take_turns(connection: Connection, rows: Sequence[int]) -> None:
+def take_turns(connection: Connection, rows: Sequence[int]) -> None:
+    """Wait until no other transaction writes mentions of any channel that these mentions are of."""
     found: set[int] = set()
     for some in batches(rows):
         found.update(connection.execute(select(mentions.c.channel_id).where(mentions.c.id.in_(some))).scalars())

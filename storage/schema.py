@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Dialect
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 """The revision of the migrations that these tables are."""
 
 ALL = "all"
@@ -244,6 +244,7 @@ mentions = Table(
     Column("first_seen_at", Moment, nullable=False),
     Column("changed_at", Moment, nullable=False),
     Column("checked_at", Moment, nullable=False),
+    *(Column(f"{part}_corrected_at", Moment) for part in ("purpose", "sentiment", "topics")),
     UniqueConstraint("channel_id", "external_id"),
     _one_of("kind", Kind),
     _one_of("purpose", Purpose),

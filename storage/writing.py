@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import bindparam, delete, exists, insert, literal, select, text, update
 
 from listener.mention import Metrics
-from storage.bulk import batches, insert_rows, reserve_ids
+from storage.bulk import batches, insert_rows, reserve_ids, same_keys
+from storage.corrected import Part, corrected_parts, parts
 from storage.decide import Decision, Fate, Stored, decide, language_of, last_of_each
 from storage.heard import delete_hits, heard_columns, write_hits
 from storage.records import PageCounts, Record, text_fingerprint
@@ -48,6 +49,7 @@ class _Case:
     id: int
     linked: bool
     own: bool
+    corrected: frozenset[Part]
 
 
 def take_turn(connection: Connection, channel_id: int) -> None:
@@ -97,6 +99,7 @@ def _decide_all(connection: Connection, target: Target, records: Sequence[Record
                 id=row,
                 linked=row in links,
                 own=links.get(row, False),
+                corrected=known.corrected if known else frozenset(),
             )
         )
     return cases
@@ -117,6 +120,7 @@ def _look_up(
         mentions.c.edited_at,
         mentions.c.removed_at,
         mentions.c.language,
+        corrected_parts(),
         mention_metrics.c.mention_id,
         *(mention_metrics.c[name] for name in _METRICS),
         mention_organizations.c.own,
@@ -125,9 +129,18 @@ def _look_up(
     links: dict[int, bool] = {}
     for some in batches(external_ids):
         chosen = query.where(mentions.c.channel_id == target.channel_id, mentions.c.external_id.in_(some))
-        for external_id, row, digest, edited, removed, language, measured, *figures, own in connection.execute(
-            chosen
-        ):
+        for (
+            external_id,
+            row,
+            digest,
+            edited,
+            removed,
+            language,
+            told,
+            measured,
+            *figures,
+            own,
+        ) in connection.execute(chosen):
             stored[external_id] = Stored(
                 id=row,
                 text_fingerprint=digest,
@@ -135,6 +148,7 @@ def _look_up(
                 removed_at=removed,
                 language=language,
                 metrics=None if measured is None else Metrics(**dict(zip(_METRICS, figures, strict=True))),
+                corrected=parts(told),
             )
             if own is not None:
                 links[row] = own
@@ -181,7 +195,7 @@ def _insert_mentions(
                 "checked_at": target.now,
                 **_words(case),
                 **_author(case, author_ids),
-                **_heard(case.record),
+                **_heard(case),
                 **_marks(target, case),
             }
             for case in cases
@@ -193,7 +207,7 @@ def _update_mentions(
     connection: Connection, target: Target, cases: Sequence[_Case], author_ids: Mapping[str, int]
 ) -> None:
     rows = [{"row": case.id, **values} for case in cases if (values := _new_values(target, case, author_ids))]
-    for alike in _same_keys(rows):
+    for alike in same_keys(rows):
         connection.execute(update(mentions).where(mentions.c.id == bindparam("row")), alike)
 
 
@@ -228,19 +242,12 @@ def _new_values(target: Target, case: _Case, author_ids: Mapping[str, int]) -> d
             heard = {"language": language_of(case.record)} if case.record.signals else {}
             return _marks(target, case) | heard
         case Fate.EDITED:
-            return _given(_words(case)) | _marks(target, case) | _heard(case.record)
+            return _given(_words(case)) | _marks(target, case) | _heard(case)
         case Fate.RESTORED:
-            heard = _heard(case.record) if case.record.signals else {}
+            heard = _heard(case) if case.record.signals else {}
             return _given(_words(case)) | _marks(target, case) | _author(case, author_ids) | heard
         case _:
             return {}
-
-
-def _same_keys(rows: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
-    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        alike.setdefault(tuple(row), []).append(row)
-    return alike.values()
 
 
 def _author(case: _Case, author_ids: Mapping[str, int]) -> dict[str, Any]:
@@ -264,8 +271,8 @@ def _given(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _heard(record: Record) -> dict[str, Any]:
-    return {"language": language_of(record), **heard_columns(record.signals)}
+def _heard(case: _Case) -> dict[str, Any]:
+    return {"language": language_of(case.record), **heard_columns(case.record.signals, case.corrected)}
 
 
 def _marks(target: Target, case: _Case) -> dict[str, Any]:
@@ -296,7 +303,9 @@ def _write_topics(connection: Connection, target: Target, cases: Iterable[_Case]
     heard = [
         (case, case.record.signals)
         for case in cases
-        if case.decision.fate in (Fate.NEW, Fate.EDITED, Fate.RESTORED) and case.record.signals is not None
+        if case.decision.fate in (Fate.NEW, Fate.EDITED, Fate.RESTORED)
+        and case.record.signals is not None
+        and Part.TOPICS not in case.corrected
     ]
     delete_hits(connection, [case.id for case, _ in heard if case.decision.fate is not Fate.NEW])
     write_hits(connection, target.topic_ids, [(case.id, signals) for case, signals in heard])
@@ -340,21 +349,31 @@ def _turns(case: _Case) -> bool:
     return case.own != case.record.own and (case.record.own or case.record.mention.author is not None)
 
 
-def mark_days(connection: Connection, changed: Iterable[int]) -> None:
-    """Mark the days of these mentions, for every organization that has them, to be counted again."""
+def days_of(connection: Connection, rows: Iterable[int]) -> set[tuple[int, int]]:
+    """Return the days of these mentions, with every organization that has them."""
     days: set[tuple[int, int]] = set()
-    for some in batches(sorted(changed)):
+    for some in batches(sorted(rows)):
         query = (
             select(mention_organizations.c.organization_id, mention_organizations.c.day)
             .where(mention_organizations.c.mention_id.in_(some))
             .distinct()
         )
         days.update((organization, day) for organization, day in connection.execute(query))
+    return days
+
+
+def mark_days(connection: Connection, changed: Iterable[int]) -> int:
+    """Mark the days of these mentions to be counted again, for every organization that has them.
+
+    Returns how many.
+    """
+    days = days_of(connection, changed)
     if days:
         connection.execute(
             insert(dirty_days),
             [{"organization_id": organization, "day": day} for organization, day in sorted(days)],
         )
+    return len(days)
 
 
 def mark_checked(connection: Connection, channel_id: int, external_ids: Sequence[str], now: datetime) -> None:

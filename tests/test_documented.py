@@ -140,4 +140,4 @@ def test_the_reference_has_every_topic_and_every_column() -> None:
 def test_help_names_every_field_that_mentions_can_be_counted_by() -> None:
     (option,) = [option for option in COMMANDS["query",].params if option.name == "count_by"]
     assert all(field in option.help for field in COUNT_FIELDS)
-    assert len(COLUMNS) == 25
+    assert len(COLUMNS) == 26

@@ -85,6 +85,14 @@ def query(
             help="Only mentions whose purpose waits for a person's review, or only those that do not.",
         ),
     ] = None,
+    corrected: Annotated[
+        bool | None,
+        typer.Option(
+            "--corrected/--no-corrected",
+            metavar="",
+            help="Only mentions of which a person has corrected something, or only those as they were heard.",
+        ),
+    ] = None,
     count_by: Annotated[
         str | None,
         typer.Option(
@@ -134,6 +142,7 @@ def query(
         contains=contains,
         own=own,
         needs_review=review,
+        corrected=corrected,
     )
     style = style or style_for(output)
     with state.store(read_only=True) as store:

@@ -267,7 +267,7 @@ def retag(
 ) -> None:
     """Hear stored mentions again with the present taxonomy and models, and recount the days that change.
 
-    Stopped anywhere, the same command goes on from there. Topics that a person gave stay, and so do tombstones.
+    Stopped anywhere, the same command goes on from there. What a person corrected stays, and so do tombstones.
     --format and -o are for the table of --dry-run.
     """
     from jobs.hearing import analyzer_for

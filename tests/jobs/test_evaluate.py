@@ -12,10 +12,9 @@ from jobs.evaluate import (
     evaluate_purpose,
     evaluate_sentiment,
     evaluate_topics,
-    purpose_of,
-    read_labelled,
     sentiment_of,
 )
+from jobs.labelled import purpose_of, read_labelled
 from listener.errors import ConfigError
 from listener.mention import Purpose, Sentiment
 from listener.signals.analysis import Analyzer, Signals

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.export import atomic_write, safe_cell, write_file, write_stream
+from jobs.export import atomic_write, plain_cell, safe_cell, write_file, write_stream
 from listener.errors import ConfigError
 
 MOMENT = datetime(2026, 11, 9, 8, 30, tzinfo=UTC)
@@ -31,6 +31,7 @@ COLUMNS = ("channel", "text", "likes", "published_at", "own")
     ],
 )
 def test_no_cell_begins_a_formula(text):
+    assert plain_cell(f"'{text}") == text
     assert safe_cell(text) == f"'{text}"
     assert safe_cell([text]) == f"'{text}"
 
@@ -47,6 +48,7 @@ def test_no_cell_begins_a_formula(text):
     ],
 )
 def test_everything_else_is_left_as_it_is(value, cell):
+    assert plain_cell(str(cell)) == str(cell)
     assert safe_cell(value) == cell
 
 

@@ -152,6 +152,7 @@ def test_a_row_is_whole_and_in_order(filled: MentionStore) -> None:
         "positive_part": None,
         "negative_part": None,
         "signals_version": None,
+        "corrected": [],
     }
 
 
@@ -190,7 +191,7 @@ def test_the_view_has_the_querys_rows(filled: MentionStore) -> None:
     assert [tuple(row) for row in view] == [COLUMNS] * len(queried)
     moments = {"published_at", "edited_at", "removed_at"}
     for row, same in zip(view, queried, strict=True):
-        same["topics"] = ",".join(same["topics"]) or None
+        same |= {name: ",".join(same[name]) or None for name in ("topics", "corrected")}
         assert {k: v for k, v in row.items() if k not in moments} == {
             k: v for k, v in same.items() if k not in moments
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,9 @@ from sqlalchemy import insert, select, update
 
 from listener.calendar import week_of_day
 from listener.mention import Metrics, Purpose, Sentiment
-from storage import schema
+from storage import correcting, retagging, schema
+from storage.correcting import Correction, Name
+from storage.counting import counts as is_counted
 from storage.counting import places
 from storage.queries import WeeklyVolume, weekly_volume
 from storage.store import MentionStore, Record
@@ -59,6 +62,8 @@ def test_the_rule_in_python_is_the_rule_in_sql(
     counted = {topic for _, _, _, topic in stored(pulling.store)}
     assert counted == places(purpose, frozenset(tags), needs_review=needs_review)
     assert counted == standing(purpose, needs_review, set(tags))
+    left_out = {"(other purposes)", "(to review)"} & counted
+    assert is_counted(purpose, needs_review=needs_review) == (not left_out)
 
 
 def naive(store: MentionStore) -> dict[tuple[int, int, str, str], list[int]]:
@@ -202,6 +207,18 @@ def test_a_rebuild_mends_whatever_was_wrong(pulling: Any, record: Callable[..., 
     assert counts(store) == right
 
 
+def said(correction: Correction) -> dict[str, Any]:
+    return {part.value: getattr(correction, part.value) for part in correction.parts}
+
+
+def assert_corrections_stand(store: MentionStore, corrections: dict[int, Correction]) -> None:
+    kept = retagging.kept_of(store, list(corrections))
+    for row, correction in corrections.items():
+        assert kept[row].corrected >= correction.parts
+        stands = {**kept[row].columns, "topics": kept[row].slugs}
+        assert {name: stands[name] for name in said(correction)} == said(correction)
+
+
 def assert_all_is_the_sum_of_its_parts(store: MentionStore) -> None:
     """Those with a topic are counted one by one: in the volumes they stand in each of their topics."""
     sums: dict[str, int] = defaultdict(int)
@@ -231,6 +248,14 @@ OPERATIONS = st.lists(
         st.booleans(),
         st.sampled_from([None, *Purpose]),
         st.sampled_from([False, False, True]),
+        st.sampled_from(
+            [
+                *([None] * 4),
+                Correction(purpose=Purpose.EXPERIENCE, topics=frozenset()),
+                Correction(purpose=Purpose.NEWS),
+                Correction(sentiment=Sentiment.POSITIVE, topics=frozenset({"food-drink", "pain"})),
+            ]
+        ),
     ),
     max_size=12,
 )
@@ -245,9 +270,13 @@ OPERATIONS = st.lists(
 def test_incremental_equals_rebuilt_equals_naive(
     pulling: Any, record: Callable[..., Record], tombstone: Any, signals: Any, operations: list[Any]
 ) -> None:
-    """Whatever is saved in whatever order, rolled up at whatever moments (the store keeps what came before)."""
+    """Whatever is saved and corrected in whatever order, rolled up at whatever moments.
+
+    The store keeps what came before; what was corrected outlives what is saved later.
+    """
     store = pulling.store
-    for number, words, day, organization, topics, likes, own, roll, purpose, review in operations:
+    corrections: dict[int, Correction] = {}
+    for number, words, day, organization, topics, likes, own, roll, purpose, review, right in operations:
         at = MONDAY + timedelta(days=day)
         arrives = (
             record(
@@ -263,9 +292,14 @@ def test_incremental_equals_rebuilt_equals_naive(
             else tombstone(str(number), at=at)
         )
         pulling.save(arrives, organization=organization)
+        if right is not None:
+            (row,) = correcting.ids_by_name(store, [Name("twitter", str(number))]).values()
+            correcting.correct(store, {row: right}, now=pulling.clock.now())
+            corrections[row] = replace(corrections.get(row, right), **said(right))
         if roll:
             store.roll_up(chunk_days=3)
     store.roll_up(chunk_days=1)
+    assert_corrections_stand(store, corrections)
     incremental = counts(store)
     assert stored(store) == naive(store)
     assert_all_is_the_sum_of_its_parts(store)
