@@ -1,8 +1,9 @@
 """``python -m benchmarks.train --data FOLDER``: trains the shipped models; with ``--judge`` measures them instead.
 
-FOLDER holds the labelled texts, which are not in the repository: patient_feedback_train.csv (text, trust,
-sentiment_1_best_5_worst and one 0/1 column a topic), tweets_sentiment_train.csv and reddit_sentiment_train.csv
-(text, sentiment). Our own written mentions are read from tests/data.
+FOLDER holds the texts, which are not in the repository: patient_feedback_train.csv (text, trust,
+sentiment_1_best_5_worst and one 0/1 column a topic), patient_feedback_themes_train.csv (text), and
+tweets_sentiment_train.csv and reddit_sentiment_train.csv (text, sentiment). Our own written mentions are read from
+tests/data, and what a teacher says of the comments from benchmarks/train/taught (:mod:`~.teach` asks it).
 """
 
 from __future__ import annotations
@@ -13,16 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import ROOT, progress
+from benchmarks.measure import progress
 from benchmarks.train import data, heads, judge
 from benchmarks.train.space import Corpus
 from benchmarks.train.write import write
 from listener.resources import config_file
-from listener.signals.hints import shipped_hints
 from listener.signals.models import WEIGHTS
 from listener.signals.taxonomy import Taxonomy
 
-VERSION = "models-1"
+VERSION = "models-2"
 """Goes up with each training whose models are shipped: what an older version heard can be told by it."""
 _JUDGES = ("topics", "sentiment", "purpose", "held-out")
 
@@ -44,20 +44,9 @@ def main() -> None:
     asked = parser.parse_args()
     started = time.perf_counter()
     taxonomy, lexicon = Taxonomy.load(), read_lexicon()
-    every = data.load(
-        data.Sources(
-            feedback=asked.data / "patient_feedback_train.csv",
-            tweets=asked.data / "tweets_sentiment_train.csv",
-            reddit=asked.data / "reddit_sentiment_train.csv",
-            english=ROOT / "tests" / "data" / "mentions_en.csv",
-            french=ROOT / "tests" / "data" / "mentions_fr.csv",
-        ),
-        taxonomy,
-    )
+    every = data.load(data.Sources.of(asked.data), taxonomy)
     progress(f"reading {len(every):,} texts")
-    corpus = Corpus.read(
-        every["text"].tolist(), (every["domain"] == "french").tolist(), taxonomy, shipped_hints(), lexicon
-    )
+    corpus = Corpus.read(every["text"].tolist(), (every["domain"] == "french").tolist(), taxonomy, lexicon)
     progress(f"{corpus.matrix.shape[1]:,} features in {time.perf_counter() - started:,.0f} s")
     for name in asked.judge or ():
         {
@@ -95,10 +84,13 @@ def train(
     temperature = judge.purpose_temperature(corpus, every)
     purpose = heads.fit_purpose(space, every, rows)
     progress("sentiments")
-    sentiments = heads.fit_sentiment(space, every, rows), judge.sentiment_temperature(corpus, every)
-    kept = write(output, space, lexicon, topics, (purpose, temperature), sentiments, version=version)
+    sentiments = (
+        heads.fit_sentiment(space, every, rows, data.taught(every, None)),
+        judge.sentiment_temperature(corpus, every),
+    )
+    write(output, space, lexicon, topics, (purpose, temperature), sentiments, version=version)
     sizes = ", ".join(f"{path.name} {path.stat().st_size / 1e6:.1f} MB" for path in sorted(output.iterdir()))
-    progress(f"{kept:,} features written: {sizes}")
+    progress(f"written: {sizes}")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import html
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +16,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmarks.measure import ROOT
+from listener.signals import features
 from listener.signals.redaction import Redactor
 from listener.signals.taxonomy import Taxonomy
 
 SENTIMENTS = ("negative", "neutral", "positive")
 DOMAINS = ("feedback", "tweets", "reddit", "social", "french")
 """Where people write: each has its own way, and a model of its own that the others' texts help a little."""
+COMMENTS = "comments"
+"""The domain of patients' comments that nobody labelled with a sentiment: a teacher has (:mod:`~.teach`)."""
 FOLDS = 5
 
 _ESCAPED = re.compile(r"\\u([0-9a-f]{4})")
@@ -28,15 +33,32 @@ _ANONYMISED = re.compile(r"\[(?:NAME|RELIGION)\]")
 _SCALE = {1: "positive", 2: "positive", 3: "neutral", 4: "negative", 5: "negative"}
 
 
+_TAUGHT = Path(__file__).with_name("taught")
+_LEAST_WORDS = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The files: patient feedback, tweets, Reddit comments (see docs/models/), and our own written mentions."""
+    """The files: patient feedback, labelled and not, tweets, Reddit comments, and our own written mentions."""
 
     feedback: Path
+    comments: Path
     tweets: Path
     reddit: Path
     english: Path
     french: Path
+
+    @classmethod
+    def of(cls, folder: Path) -> Sources:
+        """Return the files in ``folder``, and our own in the repository."""
+        return cls(
+            feedback=folder / "patient_feedback_train.csv",
+            comments=folder / "patient_feedback_themes_train.csv",
+            tweets=folder / "tweets_sentiment_train.csv",
+            reddit=folder / "reddit_sentiment_train.csv",
+            english=ROOT / "tests" / "data" / "mentions_en.csv",
+            french=ROOT / "tests" / "data" / "mentions_fr.csv",
+        )
 
 
 def bare(text: str) -> str:
@@ -61,11 +83,16 @@ def load(sources: Sources, taxonomy: Taxonomy) -> pd.DataFrame:
         _sentiment_only(sources.reddit, "reddit"),
         _written(sources.english, "social"),
         _written(sources.french, "french"),
+        _comments(sources.comments),
     ]
     every = pd.concat(frames, ignore_index=True)
     redactor = Redactor()
     every["text"] = [redactor.redact(text) for text in every["text"]]
     every["group"] = [bare(text) for text in every["text"]]
+    # What is labelled elsewhere is no text that only a teacher knows: it may be one to be judged by.
+    is_comment = every["domain"] == COMMENTS
+    known = every["group"].isin(set(every["group"][~is_comment])) | every["group"].duplicated()
+    every = every[~(is_comment & known)].reset_index(drop=True)
     every["fold"] = [fold_of(group) for group in every["group"]]
     every["sealed"] = [fold_of(group, "seal", 10) >= 7 for group in every["group"]]
     return every
@@ -102,6 +129,59 @@ def _feedback(path: Path, taxonomy: Taxonomy) -> pd.DataFrame:
             "held_out": False,
         }
     )
+
+
+def _comments(path: Path) -> pd.DataFrame:
+    """Return the comments, and each sentence of those that have several."""
+    texts: dict[str, None] = {}
+    for text in pd.read_csv(path)["text"].dropna().astype(str):
+        sentences = features.sentences(text)
+        long_enough = [one.strip() for one in sentences if len(one.split()) >= _LEAST_WORDS]
+        texts.update(dict.fromkeys([text, *(long_enough if len(sentences) > 1 else ())]))
+    return pd.DataFrame(
+        {
+            "text": list(texts),
+            "domain": COMMENTS,
+            "sentiment": None,
+            "purpose": None,
+            "topics": None,
+            "trust": None,
+            "held_out": False,
+        }
+    )
+
+
+def _digests(texts: Iterable[str]) -> npt.NDArray[np.uint64]:
+    digests = [hashlib.sha256(text.encode("utf-8", "replace")).digest()[:8] for text in texts]
+    return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
+
+
+def keep_taught(every: pd.DataFrame, fold: int | None, chances: npt.NDArray[np.float64]) -> Path:
+    """Write what a teacher who has not seen ``fold`` says of the comments, rows by sentiments; return the file."""
+    comments = every["text"][every["domain"] == COMMENTS]
+    _TAUGHT.mkdir(exist_ok=True)
+    np.save(_TAUGHT / "texts.npy", _digests(comments), allow_pickle=False)
+    file = _TAUGHT / f"{'all' if fold is None else fold}.npy"
+    np.save(file, np.round(chances * 255).astype(np.uint8), allow_pickle=False)
+    return file
+
+
+def taught(every: pd.DataFrame, fold: int | None) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """Return the comments' rows, and how probable each sentiment is to a teacher who has not seen ``fold``.
+
+    Raises ``SystemExit`` where no such teacher was asked, or one about other texts.
+    """
+    rows = np.flatnonzero(every["domain"] == COMMENTS)
+    try:
+        asked = np.load(_TAUGHT / "texts.npy")
+        said = np.load(_TAUGHT / f"{'all' if fold is None else fold}.npy").astype(np.float64)
+    except FileNotFoundError as error:
+        raise SystemExit(f"{error.filename} is missing: run python -m benchmarks.train.teach") from error
+    if not np.array_equal(asked, _digests(every["text"].iloc[rows])):
+        raise SystemExit(
+            "the comments are not those that a teacher was asked about: run python -m benchmarks.train.teach"
+        )
+    return rows, said / said.sum(axis=1, keepdims=True)
 
 
 def _sentiment_only(path: Path, domain: str) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.optimize import minimize, minimize_scalar
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 from scipy.special import expit, log_softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -71,11 +71,20 @@ def sentiment_rows(space: Space, rows: Rows) -> csr_matrix:
 
 # ------------------------------------------------------------------------------------------- sentiment
 
-_OTHERS = {"feedback": 0.1, "tweets": 0.1, "reddit": 0.15, "social": 0.5, "french": 0.3}
+_OTHERS = {"feedback": 0.03, "tweets": 0.1, "reddit": 0.15, "social": 0.5, "french": 0.3}
 """What a text of another domain weighs beside one of the expert's own."""
-_STRENGTH = {"feedback": 1.5, "tweets": 0.7, "reddit": 1.0, "social": 1.5, "french": 1.5}
+_STRENGTH = {"feedback": 3.0, "tweets": 0.7, "reddit": 1.0, "social": 1.5, "french": 1.5}
+_TAUGHT = {"feedback": 3.0, "tweets": 0.1, "reddit": 0.1, "social": 0.1}
+"""What a comment that only a teacher knows weighs to each expert, beside one of its own that a person labelled.
+
+The others hear of care, too: where the gate takes a text for another domain's, its expert should know the words.
+"""
+_BALANCE = {"feedback": 0.8}
+"""How far an expert takes its three sentiments as equally frequent: 1 unless it stands here, 0 is as they are."""
 _GATE_AT_MOST = 3_000
-NUDGES = {"feedback": 0.55, "tweets": 0.0, "reddit": 0.0, "social": 0.3, "french": 0.3}
+_DECIDED = 2.0
+"""Multiplies the scores of the gate: other experts say little of a text that is clearly of one domain."""
+NUDGES = {"feedback": 0.6, "tweets": 0.0, "reddit": 0.0, "social": 0.3, "french": 0.3}
 """Added to the score of negative where people speak of care: a complaint that is missed is the costly error."""
 
 
@@ -97,28 +106,44 @@ class Sentiments:
         )
 
 
-def fit_sentiment(space: Space, every: pd.DataFrame, rows: Rows) -> Sentiments:
-    """Fit gate and experts to the rows that have a sentiment."""
+def fit_sentiment(space: Space, every: pd.DataFrame, rows: Rows, taught: tuple[Rows, Floats]) -> Sentiments:
+    """Fit gate and experts to the rows that have a sentiment, and to what a teacher says of the comments.
+
+    ``taught`` are the rows of the comments, and how probable each sentiment is to the teacher.
+    """
     rows = rows[every["sentiment"].iloc[rows].notna().to_numpy()]
     matrix = sentiment_rows(space, rows)
     here = every.iloc[rows]
     domain = here["domain"].to_numpy()
     answers = here["sentiment"].to_numpy(dtype=str)
     size = here.groupby("domain")["text"].transform("size").to_numpy()
+    comments = sentiment_rows(space, taught[0])
+    balanced = np.minimum(1.0, _GATE_AT_MOST / size) * np.where(domain == "social", 2.0, 1.0)
     gate = logistic(
-        matrix,
-        domain.astype(str),
+        vstack([matrix, comments]).tocsr(),
+        np.concatenate([domain.astype(str), np.full(len(taught[0]), "feedback")]),
         DOMAINS,
-        weight=np.minimum(1.0, _GATE_AT_MOST / size) * np.where(domain == "social", 2.0, 1.0),
+        weight=np.concatenate([balanced, np.ones(len(taught[0]))]),
         strength=3.0,
     )
+    gate = Head(gate.weights * _DECIDED, gate.bias * _DECIDED)
     rarity = (1 / here.groupby(["domain", "sentiment"])["text"].transform("size")).to_numpy()
+    lesson = vstack([matrix] + [comments] * len(SENTIMENTS)).tocsr()
+    lesson_answers = np.concatenate([answers, np.repeat(SENTIMENTS, len(taught[1]))])
+    frequent = taught[1].mean(axis=0) * len(SENTIMENTS)
     experts = {}
     for name in DOMAINS:
         own = domain == name
         others = min(1.0, 2 * max(own.sum(), 1500) / max((~own).sum(), 1)) * _OTHERS[name]
-        weight = np.where(own, rarity / rarity[own].mean(), rarity / rarity[~own].mean() * others)
-        experts[name] = logistic(matrix, answers, SENTIMENTS, weight=weight, strength=_STRENGTH[name])
+        balance = _BALANCE.get(name, 1.0)
+        weight = np.where(own, (rarity / rarity[own].mean()) ** balance, rarity / rarity[~own].mean() * others)
+        # Each comment stands there once for each sentiment, and weighs as much as the teacher finds it probable.
+        probable = (taught[1] / frequent**balance).T.ravel()
+        weight = np.concatenate([weight, probable * _TAUGHT.get(name, 0.0)])
+        use = weight > 0
+        experts[name] = logistic(
+            lesson[use], lesson_answers[use], SENTIMENTS, weight=weight[use], strength=_STRENGTH[name]
+        )
     return Sentiments(gate, experts, np.array([[NUDGES[domain], 0.0, 0.0] for domain in DOMAINS]))
 
 

@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score, recall_score
 
 from benchmarks.measure import progress, show
 from benchmarks.train import heads
-from benchmarks.train.data import DOMAINS, FOLDS, SENTIMENTS, labels
+from benchmarks.train.data import DOMAINS, FOLDS, SENTIMENTS, labels, taught
 from benchmarks.train.heads import CARE, COUNTED_FROM, LEFT_OUT_TO, PURPOSES, Floats
 from benchmarks.train.space import Corpus, Rows, Space
 from listener.mention import Purpose
@@ -183,8 +183,9 @@ def _sentiment_fold(corpus: Corpus, every: pd.DataFrame, fold: int) -> tuple[Row
     known = every["sentiment"].notna().to_numpy() & ~every["held_out"].to_numpy()
     inside = (every["fold"] == fold).to_numpy()
     train, test = np.flatnonzero(known & ~inside), np.flatnonzero(known & inside)
-    space = space_of(corpus, every, train)
-    return test, heads.fit_sentiment(space, every, train).scores(heads.sentiment_rows(space, test))
+    lesson = taught(every, fold)
+    space = space_of(corpus, every, np.concatenate([train, lesson[0]]))
+    return test, heads.fit_sentiment(space, every, train, lesson).scores(heads.sentiment_rows(space, test))
 
 
 def sentiment_temperature(corpus: Corpus, every: pd.DataFrame) -> float:

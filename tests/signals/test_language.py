@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from listener.signals.language import detect_language
+from listener.signals.language import _letters, detect_language
 
 ENGLISH = "The nurses were lovely but we waited six hours for a bed."
 
@@ -94,3 +94,8 @@ def test_the_weights_come_with_the_package(tmp_path: Path) -> None:
     )
     assert done.stdout == "en\n"
     assert not (tmp_path / "cache").exists()
+
+
+@given(st.text() | st.text(st.characters(max_codepoint=127)))
+def test_letters_and_capitals_are_those_of_unicode(text: str) -> None:
+    assert _letters(text) == (sum(map(str.isalpha, text)), sum(map(str.isupper, text)))

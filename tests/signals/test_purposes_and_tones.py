@@ -119,7 +119,7 @@ def test_care_or_not_is_decided_first(scores: dict[str, float], purpose: Purpose
         ("Appalling care, my father was ignored all night.", Sentiment.NEGATIVE),
         ("I hate this place, rude receptionist and filthy toilets.", Sentiment.NEGATIVE),
         ("Never going back, the worst night of my life.", Sentiment.NEGATIVE),
-        ("My appointment is on Tuesday at ten.", Sentiment.NEUTRAL),
+        ("I have my scan at the General tomorrow at 9.", Sentiment.NEUTRAL),
         ("Does anyone know the visiting hours at St. Elsewhere?", Sentiment.NEUTRAL),
         ("Can someone tell me where to park at the hospital?", Sentiment.NEUTRAL),
     ],
