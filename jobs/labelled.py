@@ -134,7 +134,7 @@ def _records(file: Path, content: str) -> Iterator[Line]:
 
 def _delimiter(content: str) -> str:
     """Return what separates the columns: where a comma is a decimal mark, spreadsheets write semicolons."""
-    header = content.lstrip("\r\n").partition("\n")[0]
+    header = re.split(r"[\r\n]", content.lstrip("\r\n"), maxsplit=1)[0]
     return max(_DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), ())))
 
 

@@ -45,6 +45,8 @@ def main() -> None:
     started = time.perf_counter()
     taxonomy, lexicon = Taxonomy.load(), read_lexicon()
     every = data.load(data.Sources.of(asked.data), taxonomy)
+    for fold in (*range(data.FOLDS), None):
+        data.taught(every, fold)  # what is missing is told before minutes have passed
     progress(f"reading {len(every):,} texts")
     corpus = Corpus.read(every["text"].tolist(), (every["domain"] == "french").tolist(), taxonomy, lexicon)
     progress(f"{corpus.matrix.shape[1]:,} features in {time.perf_counter() - started:,.0f} s")

@@ -151,37 +151,45 @@ def _comments(path: Path) -> pd.DataFrame:
     )
 
 
-def _digests(texts: Iterable[str]) -> npt.NDArray[np.uint64]:
-    digests = [hashlib.sha256(text.encode("utf-8", "replace")).digest()[:8] for text in texts]
-    return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
+def _digest(words: Iterable[object]) -> npt.NDArray[np.uint8]:
+    told = hashlib.sha256("\0".join(map(str, words)).encode("utf-8", "replace"))
+    return np.frombuffer(told.digest(), np.uint8)
+
+
+def _lesson(every: pd.DataFrame, fold: int | None) -> dict[str, npt.NDArray[np.uint8]]:
+    """Return digests of what a teacher who has not seen ``fold`` has learnt, and of what it is asked."""
+    known = every[(every["domain"] == "feedback") & every["sentiment"].notna() & (every["fold"] != fold)]
+    comments = every["text"][every["domain"] == COMMENTS]
+    return {"learnt": _digest([*known["text"], *known["sentiment"]]), "asked": _digest(comments)}
 
 
 def keep_taught(every: pd.DataFrame, fold: int | None, chances: npt.NDArray[np.float64]) -> Path:
     """Write what a teacher who has not seen ``fold`` says of the comments, rows by sentiments; return the file."""
-    comments = every["text"][every["domain"] == COMMENTS]
     _TAUGHT.mkdir(exist_ok=True)
-    np.save(_TAUGHT / "texts.npy", _digests(comments), allow_pickle=False)
-    file = _TAUGHT / f"{'all' if fold is None else fold}.npy"
-    np.save(file, np.round(chances * 255).astype(np.uint8), allow_pickle=False)
+    file = _taught_file(fold)
+    np.savez_compressed(file, **_lesson(every, fold), said=np.round(chances * 255).astype(np.uint8))
     return file
+
+
+def _taught_file(fold: int | None) -> Path:
+    return _TAUGHT / f"{'all' if fold is None else fold}.npz"
 
 
 def taught(every: pd.DataFrame, fold: int | None) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.float64]]:
     """Return the comments' rows, and how probable each sentiment is to a teacher who has not seen ``fold``.
 
-    Raises ``SystemExit`` where no such teacher was asked, or one about other texts.
+    Raises ``SystemExit`` where no such teacher was asked, or one that learnt or was asked about other texts.
     """
-    rows = np.flatnonzero(every["domain"] == COMMENTS)
-    try:
-        asked = np.load(_TAUGHT / "texts.npy")
-        said = np.load(_TAUGHT / f"{'all' if fold is None else fold}.npy").astype(np.float64)
-    except FileNotFoundError as error:
-        raise SystemExit(f"{error.filename} is missing: run python -m benchmarks.train.teach") from error
-    if not np.array_equal(asked, _digests(every["text"].iloc[rows])):
-        raise SystemExit(
-            "the comments are not those that a teacher was asked about: run python -m benchmarks.train.teach"
-        )
-    return rows, said / said.sum(axis=1, keepdims=True)
+    file = _taught_file(fold)
+    fix = f"run python -m benchmarks.train.teach --fold {file.stem}"
+    if not file.exists():
+        raise SystemExit(f"{file} is missing: {fix}")
+    with np.load(file) as archive:
+        kept = dict(archive)
+    if any(not np.array_equal(kept[name], digest) for name, digest in _lesson(every, fold).items()):
+        raise SystemExit(f"{file} is of other comments than these: {fix}")
+    said = kept["said"].astype(np.float64)
+    return np.flatnonzero(every["domain"] == COMMENTS), said / said.sum(axis=1, keepdims=True)
 
 
 def _sentiment_only(path: Path, domain: str) -> pd.DataFrame:

@@ -90,7 +90,7 @@ NUDGES = {"feedback": 0.6, "tweets": 0.0, "reddit": 0.0, "social": 0.3, "french"
 
 @dataclass(frozen=True)
 class Sentiments:
-    """A gate that tells where a text is like, and an expert for each domain."""
+    """A gate that tells what a text is like, and an expert for each domain."""
 
     gate: Head
     experts: dict[str, Head]

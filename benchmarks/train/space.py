@@ -39,7 +39,10 @@ class _Growing(dict[str, int]):
 
 @dataclass(frozen=True)
 class Corpus:
-    """Every text as a row over every feature that any has: ones, and of pieces how many of its words have them."""
+    """Every text as a row over every feature asked for: ones, and of pieces how many of its words have them.
+
+    Some stand in no row: of each token it is asked what it would be at the end of a text, or negated.
+    """
 
     names: npt.NDArray[np.str_]
     matrix: csr_matrix

@@ -35,7 +35,7 @@ CUE_WEIGHTS = {"cue:": 0.3, "tone:": 0.3, "rule:": 0.6, "hint:": 0.6}
 """How much a feature weighs that is neither a word nor a piece of one, by how it begins."""
 WEIGHTS = Path(__file__).with_name("weights")
 _AT_ONCE = 256
-"""How many texts are added up at a time: some 20 MB."""
+"""How many texts are added up at a time: some 20 MB for posts of the usual length."""
 
 
 def rule_feature(slug: str) -> str:

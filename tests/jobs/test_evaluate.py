@@ -187,6 +187,7 @@ def test_a_group_that_is_no_column_is_refused(write: Write) -> None:
         "text;a\nx;1\n",
         "text\ta\nx\t1\n",
         '\r\n"text","a"\r\n"x","1"\r\n',
+        '"text","a"\r"x","1"\r',
     ],
 )
 def test_what_spreadsheets_write_is_read(write: Write, content: str) -> None:
