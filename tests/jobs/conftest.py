@@ -72,6 +72,20 @@ def store(tmp_path: Path, sqlite_template: Path, clock: SteppedClock) -> Iterato
         yield opened
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def either_store(
+    request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path, clock: SteppedClock
+) -> Iterator[MentionStore]:
+    """A store on each database in turn."""
+    if request.param == "sqlite":
+        shutil.copy(sqlite_template, tmp_path / "listener.db")
+        url = f"sqlite:///{tmp_path / 'listener.db'}"
+    else:
+        url = request.getfixturevalue("new_postgresql")(request.getfixturevalue("postgresql_template"))
+    with MentionStore.open(url, clock=clock) as opened:
+        yield opened
+
+
 @pytest.fixture
 def pull(settings: Settings, store: MentionStore, clock: SteppedClock, platforms: Any) -> Any:
     """Ingest with what the fixtures give; any argument can be another."""

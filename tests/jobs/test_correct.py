@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -63,15 +62,9 @@ FOOD = Hearer(
 )
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def store(request, tmp_path, sqlite_template, clock):
-    if request.param == "sqlite":
-        shutil.copy(sqlite_template, tmp_path / "listener.db")
-        url = f"sqlite:///{tmp_path / 'listener.db'}"
-    else:
-        url = request.getfixturevalue("new_postgresql")(request.getfixturevalue("postgresql_template"))
-    with MentionStore.open(url, clock=clock) as opened:
-        yield opened
+@pytest.fixture
+def store(either_store: MentionStore) -> MentionStore:
+    return either_store
 
 
 @pytest.fixture
