@@ -47,6 +47,6 @@ def attempt(what: object, work: Callable[[], Outcome], *, failures: int, clock: 
     except ListenerError as error:
         logger.warning("%s: %s", what, error)
         return Ending(verdict_on(error, failures=failures, now=clock.now()), error)
-    except Exception as bug:
+    except Exception as bug:  # any: one stream must not stop the others, and the bug is raised at the end
         logger.exception("%s: stopped by a bug; the others go on", what)
         return Ending(verdict_on(bug, failures=failures, now=clock.now()), bug=bug)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,18 +24,6 @@ FRENCH: Language = "fr"
 _MOST_PIECES = 35_000
 _SEEN = {"word": 5, "piece": 8, "cue": 3}
 _SEEN_IN_CARE = {"word": 2, "piece": 4, "cue": 2}
-
-
-class _Growing(dict[str, int]):
-    """A vocabulary that takes every feature it is asked for."""
-
-    def get(self, name: str, default: object = None) -> int:  # type: ignore[override]
-        del default
-        return self[name]
-
-    def __missing__(self, name: str) -> int:
-        self[name] = len(self)
-        return self[name]
 
 
 @dataclass(frozen=True)
@@ -62,9 +51,13 @@ class Corpus:
         lexicon: dict[str, int],
     ) -> Corpus:
         """Read the texts as the models will, rules included; ``french`` says whose phrases to look for."""
-        vocabulary = _Growing()
+        # A vocabulary that takes every feature it is asked for.
+        vocabulary: defaultdict[str, int] = defaultdict()
+        vocabulary.default_factory = vocabulary.__len__
         spelt: dict[tuple[int, ...], int] = {}
-        featurizer = Featurizer(vocabulary, lexicon, lambda pieces: spelt.setdefault(tuple(pieces), len(spelt)))
+        featurizer = Featurizer(
+            vocabulary.__getitem__, lexicon, lambda pieces: spelt.setdefault(pieces, len(spelt))
+        )
         matchers = {
             is_french: TopicMatcher(with_hints(taxonomy), language)
             for is_french, language in ((False, ENGLISH), (True, FRENCH))

@@ -51,7 +51,7 @@ def _run(arguments: list[str]) -> int:
         if isinstance(leaving.__context__, BrokenPipeError):
             return 0
         raise
-    except Exception:
+    except Exception:  # any: it is told with its traceback, and the exit code says that it is a bug
         logging.getLogger("listener").critical("this is a bug in Listener; please report it", exc_info=True)
         return EXIT_BUG
     return int(code or 0)

@@ -103,16 +103,19 @@ def _names(cues: _Cues) -> Iterator[str]:
 
 
 class Featurizer(Generic[T]):
-    """Reads texts with one vocabulary (feature → number) and lexicon (word → tone, -4 to 4).
+    """Reads texts with one lexicon (word → tone, -4 to 4).
 
-    ``keep`` makes of the numbers of a word's pieces, once each, what is kept of them. Deterministic; safe to share
-    between threads.
+    ``number_of`` returns the number of a feature in a vocabulary, None where it is not in it; ``keep`` makes of
+    the numbers of a word's pieces, once each, what is kept of them. Deterministic; safe to share between threads.
     """
 
     def __init__(
-        self, vocabulary: Mapping[str, int], lexicon: Mapping[str, int], keep: Callable[[tuple[int, ...]], T]
+        self,
+        number_of: Callable[[str], int | None],
+        lexicon: Mapping[str, int],
+        keep: Callable[[tuple[int, ...]], T],
     ) -> None:
-        self._vocabulary = vocabulary
+        self._number_of = number_of
         self._lexicon = lexicon
         self._keep = keep
         self._tokens: _Tokens[T] = _Tokens(self._token)
@@ -144,7 +147,7 @@ class Featurizer(Generic[T]):
     def _clause(self, tokens: Iterable[_Token[T]]) -> list[int]:
         """Return what the tokens of a clause give, by themselves and together."""
         found: list[int] = []
-        number_of = self._vocabulary.get
+        number_of = self._number_of
         reach = 0
         previous = ""
         for token in tokens:
@@ -179,7 +182,7 @@ class Featurizer(Generic[T]):
         return numbers
 
     def _numbers(self, names: Iterable[str]) -> tuple[int, ...]:
-        number_of = self._vocabulary.get
+        number_of = self._number_of
         return tuple([number for name in names if (number := number_of(name)) is not None])
 
     def _token(self, written: str) -> _Token[T]:

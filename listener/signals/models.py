@@ -101,7 +101,7 @@ class Models:
         self._scale: Floats = arrays["scale"].astype(np.float32)
         self._bias: Floats = arrays["bias"].astype(np.float32)
         self._no_word = (Word(()),)
-        self.featurizer: Featurizer[Word] = Featurizer(self.vocabulary, document["lexicon"], Word)
+        self.featurizer: Featurizer[Word] = Featurizer(self.vocabulary.get, document["lexicon"], Word)
 
     def mentions(self, texts: Sequence[Features[Word]]) -> tuple[Floats, Floats, Floats]:
         """Return the probabilities of topics, purposes and sentiments.

@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -32,25 +33,18 @@ Pieces = tuple[int, ...]
 
 
 def featurizer() -> Featurizer[Pieces]:
-    return Featurizer(VOCABULARY, LEXICON, tuple)
+    return Featurizer(VOCABULARY.get, LEXICON, tuple)
 
 
 def names(text: Features[Pieces]) -> set[str]:
     return {NAMES[number] for number in (*text.numbers, *(piece for word in text.words for piece in word))}
 
 
-class Everything(dict[str, int]):
-    """A vocabulary that knows every feature."""
-
-    def get(self, name: str, default: object = None) -> int:
-        assert default is None
-        return self.setdefault(name, len(self))
-
-
 def every_name(text: str) -> list[str]:
     """All features of a text but the pieces."""
-    vocabulary = Everything()
-    found = Featurizer(vocabulary, LEXICON, tuple).read(text).whole.numbers
+    vocabulary: defaultdict[str, int] = defaultdict()
+    vocabulary.default_factory = vocabulary.__len__
+    found = Featurizer(vocabulary.__getitem__, LEXICON, tuple).read(text).whole.numbers
     every = list(vocabulary)
     return [every[number] for number in found]
 
@@ -258,7 +252,8 @@ def test_a_run_of_python_reads_as_another() -> None:
         "text = 'I had kind nurses, but quite a dirty room. Nobody told my mother? ' * 3\n"
         "names = [*features.pieces('mother'), *features.pieces('nurses')]\n"
         "names += ['my mother', 'not:told', 'end:?', 'my', 'kind', 'dirty', 'room']\n"
-        "reading = Featurizer({name: number * 37 for number, name in enumerate(names)}, {}, tuple).read(text)\n"
+        "numbers = {name: number * 37 for number, name in enumerate(names)}\n"
+        "reading = Featurizer(numbers.get, {}, tuple).read(text)\n"
         "print(reading.whole, reading.clauses)\n"
     )
     told = {
