@@ -35,6 +35,9 @@ _FR_STREET = re.compile(
     rf"|(?i:{_FR_LOOSE_KINDS}) (?i:{_FR_LINK}){_FR_NAME})"
     rf"(?: {_FR_NAME}){{0,3}}(?: (?:Est|Ouest|Nord|Sud|[NSEO]\.?)(?!\w))?(?:,? (?i:{_FR_UNIT}))?"
 )
+# What no address is without, and which is quicker to look for: a number before a name, or before a kind.
+_BEFORE_NAME = re.compile(r"\d[A-Za-z]?,? (?:[A-Z]|\d{1,3}(?:st|nd|rd|th) )")
+_BEFORE_KIND = re.compile(rf"\d(?:[A-Za-z]| ?(?:bis|ter))?,? (?:{_FR_KINDS}|{_FR_LOOSE_KINDS}) ", re.IGNORECASE)
 # In lower case a street is told from "2 minutes down the road" only by what stands before it.
 _LIVED_AT = re.compile(
     r"(?<!\w)((?:live[sd]?|living|stay(?:s|ed|ing)?|moved|home|house|address|reside[sd]?)"
@@ -70,12 +73,14 @@ _ZIP = re.compile(rf"(?<!\w)((?:{_STATES}),? )\d{{5}}(?:-\d{{4}})?(?![\w-]|[.,]\
 
 def redact_addresses(text: str) -> str:
     """Return ``text`` without postal addresses and full postal codes."""
-    text = _STREET.sub(ADDRESS, text)
+    if _BEFORE_NAME.search(text):
+        text = _STREET.sub(ADDRESS, text)
     if _LETTER_AND_DIGIT.search(text):
         text = _BRITISH.sub(ADDRESS, _CANADIAN.sub(ADDRESS, text))
     if _FIVE_DIGITS.search(text):
         text = _ZIP.sub(rf"\1{ADDRESS}", text)
-    text = _FR_STREET.sub(ADDRESS, text)
+    if _BEFORE_KIND.search(text):
+        text = _FR_STREET.sub(ADDRESS, text)
     lowered = text.lower()
     if any(word in lowered for word in _DWELLING_WORDS):
         text = _LIVED_AT.sub(rf"\1{ADDRESS}", text)

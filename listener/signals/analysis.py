@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -28,12 +28,9 @@ from listener.signals.topics import Taxonomy, TopicHit, TopicMatcher
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from listener.signals.featurizer import Features
+    from listener.signals.featurizer import Features, Reading
     from listener.signals.models import Floats, Models, Word
 
-_LONG = 300
-"""A longer text is read for topics in pieces: of a whole page, a line on parking is too little to be heard."""
-_PIECE = 250
 _MIXED = 0.6
 """From this probability on, of one clause each, a text is both positive and negative."""
 _LEANS = 0.5
@@ -153,19 +150,20 @@ class Analyzer:
             detect_language(text, hint=hint)
             for text, hint in zip(texts, hints or [None] * len(texts), strict=True)
         ]
-        heard = [Signals(language=language, version=self.version) for language in languages]
         read = [number for number, language in enumerate(languages) if language is None or language in LANGUAGES]
         spoken = self._hear([texts[number] for number in read], [languages[number] for number in read])
-        for number, signals in zip(read, spoken, strict=True):
-            heard[number] = signals
-        return heard
+        heard = dict(zip(read, spoken, strict=True))
+        return [
+            heard.get(number) or Signals(language=language, version=self.version)
+            for number, language in enumerate(languages)
+        ]
 
     def votes(self, text: str, *, language_hint: str | None = None) -> list[Vote]:
         """Return what speaks for each topic of a redacted text, given or not, where a phrase or the model does."""
         language = detect_language(text, hint=language_hint)
         if not (language is None or language in LANGUAGES):
             return []
-        pieces = self._pieces(text, language, self._models.featurizer.read(text).whole)
+        pieces = self._pieces(self._models.featurizer.read(text), language)
         topics, _, _ = self._models.mentions([piece.features for piece in pieces])
         best = topics.max(axis=0).round(4)
         near = np.flatnonzero(best >= self._thresholds * np.float32(0.5)).tolist()
@@ -176,28 +174,30 @@ class Analyzer:
             return
         models = self._models
         readings = [models.featurizer.read(text) for text in texts]
-        pieces = [
-            self._pieces(text, language, reading.whole)
-            for text, language, reading in zip(texts, languages, readings, strict=True)
-        ]
-        # A text in one piece is added up once, for its topics and all else; one in several has a row more, and so
-        # has each clause where there are several.
-        rows: list[Features[Word]] = []
-        firsts, wholes, parts = [], [], []
-        for each in pieces:
-            firsts.append(len(rows))
-            rows += [piece.features for piece in each]
+        pieces = [self._pieces(reading, language) for reading, language in zip(readings, languages, strict=True)]
+        # A text in one piece is added up once, for its topics and all else; one in several has a row more. Of
+        # clauses nothing is asked but their tones.
+        rows: list[Features[Word]] = [piece.features for each in pieces for piece in each]
+        firsts = [0, *accumulate(map(len, pieces[:-1]))]
+        count = len(rows)
+        wholes = []
         for reading, each, first in zip(readings, pieces, firsts, strict=True):
             wholes.append(first if len(each) == 1 else len(rows))
             if len(each) > 1:
                 hints = dict.fromkeys(number for piece in each for number in piece.hints)
                 rows.append(reading.whole.and_also(hints))
+        clauses: list[Features[Word]] = []
+        parts = []
         for reading, whole in zip(readings, wholes, strict=True):
-            clauses = reading.clauses if len(reading.clauses) > 1 else ()
-            parts.append(range(len(rows), len(rows) + len(clauses)) if clauses else range(whole, whole + 1))
-            rows += clauses
+            start = len(rows) + len(clauses)
+            if len(reading.clauses) > 1:
+                clauses += reading.clauses
+                parts.append(range(start, start + len(reading.clauses)))
+            else:
+                parts.append(range(whole, whole + 1))
         topics, purposes, tones = models.mentions(rows)
-        best = np.maximum.reduceat(topics[: firsts[-1] + len(pieces[-1])], firsts).round(4)
+        all_tones = np.concatenate((tones, models.sentiments(clauses)))
+        best = np.maximum.reduceat(topics[:count], firsts).round(4)
         passed: list[list[int]] = [[] for _ in texts]
         for number, place in zip(*(each.tolist() for each in np.nonzero(best >= self._thresholds)), strict=True):
             passed[number].append(place)
@@ -207,7 +207,7 @@ class Analyzer:
             passed,
             best.tolist(),
             _purposes(purposes[wholes], models),
-            _tones(tones[wholes], tones, parts),
+            _tones(tones[wholes], all_tones, parts),
             strict=True,
         )
         for language, phrases, over, scores, purpose, tone in heard:
@@ -225,16 +225,17 @@ class Analyzer:
                 version=self.version,
             )
 
-    def _pieces(self, text: str, language: str | None, whole: Features[Word]) -> list[_Piece]:
+    def _pieces(self, reading: Reading[Word], language: str | None) -> list[_Piece]:
         spoken = [one for one in LANGUAGES if language is None or one == language]
         pieces = []
-        parts = _parts(text)
-        for part in parts:
+        for text, read in zip(reading.texts, reading.parts, strict=True):
+            # What redaction left is no word of the author's: "[email]" speaks of no e-mail.
+            words = features.without_marks(text)
             rules: dict[str, tuple[str, ...]] = {}
             numbers: dict[int, None] = {}
             hints: dict[int, None] = {}
             for one in spoken:
-                for hit in self._matcher(one).match(part):
+                for hit in self._matcher(one).match(words):
                     hint = hint_of(hit.slug)
                     if hint is None:
                         rules[hit.slug] = rules.get(hit.slug, ()) + hit.phrases
@@ -242,7 +243,6 @@ class Analyzer:
                             numbers[self._rule_numbers[hit.slug]] = None
                     elif hint in self._hint_numbers:
                         hints[self._hint_numbers[hint]] = None
-            read = whole if len(parts) == 1 else self._models.featurizer.read(part).whole
             pieces.append(_Piece(read.and_also((*numbers, *hints)), tuple(hints), rules))
         return pieces
 
@@ -288,19 +288,6 @@ def _phrases(pieces: Sequence[_Piece]) -> dict[str, tuple[str, ...]]:
         for slug, found in piece.rules.items():
             phrases.setdefault(slug, {}).update(dict.fromkeys(found))
     return {slug: tuple(found) for slug, found in phrases.items()}
-
-
-def _parts(text: str) -> list[str]:
-    # What redaction left is no word of the author's: "[email]" speaks of no e-mail.
-    text = features.without_marks(text)
-    if len(text) <= _LONG:
-        return [text]
-    parts = [""]
-    for sentence in features.sentences(text):
-        if parts[-1] and len(parts[-1]) + len(sentence) > _PIECE:
-            parts.append("")
-        parts[-1] = f"{parts[-1]} {sentence}" if parts[-1] else sentence
-    return parts
 
 
 def _hits(vote: Vote) -> Iterator[TopicHit]:

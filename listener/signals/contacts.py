@@ -25,7 +25,6 @@ _NO_PROFILE = frozenset(
     | {"posts", "pulse", "story.php", "photo.php", "permalink.php", "profile.php", "video"}
 )
 
-_SIGN = re.compile("[/@\uff20]|[wW][wW][wW]\\.")
 _NAME = r"\w++(?:[.-]\w++)*+"
 _AT = "[@\uff20]"
 _EMAIL = re.compile(rf"(?<![\w.+@\uff20-])[\w.+-]++{_AT}(?:[\w-]++\.)++[\w-]++")
@@ -66,15 +65,16 @@ class ContactRedactor:
 
     def redact(self, text: str) -> str:
         """Return ``text`` without link details, e-mail addresses and handles of people."""
-        if _SIGN.search(text):
-            # None of them holds a space, so the expressions need not see the words without a sign.
-            words = text.split(" ")
-            for index in _with_sign(words):
-                words[index] = self._redact_word(words[index])
-            text = " ".join(words)
         lowered = text.lower()
-        if any(provider in lowered for provider in _PROVIDERS):
-            text = _SPELT_EMAIL.sub(EMAIL, text)
+        if _has_sign(lowered):
+            # None of them holds a space, so the expressions need not see the words without a sign.
+            words = [self._redact_word(word) if _has_sign(word.lower()) else word for word in text.split(" ")]
+            text = " ".join(words)
+            lowered = text.lower()
+        # A loop, not any(): each text is looked through.
+        for provider in _PROVIDERS:
+            if provider in lowered:
+                return _SPELT_EMAIL.sub(EMAIL, text)
         return text
 
     def _redact_word(self, word: str) -> str:
@@ -113,12 +113,8 @@ class ContactRedactor:
         return index == 1 and _PROFILE_HOST.fullmatch(host) is not None and parts[1].lower() not in _NO_PROFILE
 
 
-def _with_sign(words: list[str]) -> list[int]:
-    return [
-        index
-        for index, word in enumerate(words)
-        if "/" in word or "@" in word or (not word.isalpha() and _SIGN.search(word))
-    ]
+def _has_sign(lowered: str) -> bool:
+    return "/" in lowered or "@" in lowered or "www." in lowered or "\uff20" in lowered
 
 
 def _bare(handle: str) -> str:

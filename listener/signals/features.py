@@ -36,8 +36,8 @@ _LINK = re.compile(r"https?://\S+|(?<!\w)www\.\S+", re.IGNORECASE)
 _HANDLE = re.compile(r"(?<!\w)@\w[\w.-]*|(?<!\w)/?u/[\w-]{3,}")
 _MARK = re.compile(r"\[(?:email|handle|phone|health number|record number|id number|date of birth|address)\]")
 _REPEATED_LETTER = re.compile(r"([^\W\d_])\1{2,}")
-_SPACED_SIGN = re.compile(r"([!?.])(?:\s\1)+")
-_TOKEN = re.compile(r"<\w+>|<3|[:;=][-']?[()DPp/|*\[\]]+|[^\W\d_]+(?:'[^\W\d_]+)*|\d[\d.,:]*|!+|\?+|\.+|[^\w\s]")
+_SPACED_SIGN = re.compile(r"([!?.])(?: \1)+")
+_TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\.+|\d[\d.,:]*|<\w+>|<3|[:;=][-']?[()DPp/|*\[\]]+|!+|\?+|[^\w\s]")
 _SENTENCE_END = re.compile(r"(?<=[.!?\u2026])[\"')\]]*\s+|\n+")
 CLAUSE_ENDS = frozenset(".,;:!?()\u2026\u2014") | {"..", "!!", "??", "but", "mais", "however", "though"}
 TURNS = frozenset({"but", "however", "although", "though", "mais", "cependant", "pourtant", "toutefois"})
@@ -59,6 +59,9 @@ _KIN = _words_of(
 _SIZES = (3, 4, 5)
 _LONG_WORD = 24
 _LONGEST = 20_000
+_LONG = 300
+"""A longer text is read in parts, too: of a whole page, a line on parking is too little to be heard."""
+_PART = 250
 _SHOUTED = 3
 """A word of so many capitals is shouted: "ER" is not."""
 
@@ -87,7 +90,7 @@ def fold(text: str) -> str:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode("utf-8"))
         text = text.replace("\ufe0f", "").replace("\u2019", "'").replace("\u2018", "'").replace("\u02bc", "'")
-    if "/" in text or "www." in text or "@" in text:
+    if "/" in text or "@" in text or "www." in text.lower():
         text = _HANDLE.sub(" <handle> ", _LINK.sub(" <link> ", text))
     if "[" in text:
         text = _MARK.sub(" <mark> ", text)
@@ -104,6 +107,18 @@ def without_marks(text: str) -> str:
 def sentences(text: str) -> list[str]:
     """Return the sentences of a text, split where a line or a sentence ends."""
     return [part for part in _SENTENCE_END.split(text) if part and not part.isspace()]
+
+
+def parts(text: str) -> list[str]:
+    """Return the text, or a long one in parts: sentences together while they are short enough."""
+    if len(text) <= _LONG:
+        return [text]
+    some = [""]
+    for sentence in sentences(text):
+        if some[-1] and len(some[-1]) + len(sentence) > _PART:
+            some.append("")
+        some[-1] = f"{some[-1]} {sentence}" if some[-1] else sentence
+    return some
 
 
 def tokens(sentence: str) -> list[str]:

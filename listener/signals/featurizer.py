@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -46,19 +46,24 @@ class Features(NamedTuple, Generic[T]):
     numbers: tuple[int, ...]
     words: tuple[T, ...]
 
-    def and_also(self, numbers: Iterable[int]) -> Features[T]:
+    def and_also(self, numbers: Collection[int]) -> Features[T]:
         """Return these and some more, none of which is among these."""
+        if not numbers:
+            return self
         return Features((*self.numbers, *numbers), self.words)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[T]):
-    """A text as the models read it: the features of all of it, and of each clause.
+    """A text as the models read it: the features of all of it, of each part of a long one, and of each clause.
 
-    A clause has an end of its own, and the cues of the whole. The clause of a text that has one only is the text.
+    ``texts`` are the parts as they are written. A part has an end and cues of its own; a clause has an end of its
+    own, and the cues of the whole. The part or clause of a text that has one only is the text.
     """
 
     whole: Features[T]
+    texts: tuple[str, ...]
+    parts: tuple[Features[T], ...]
     clauses: tuple[Features[T], ...]
 
 
@@ -123,48 +128,57 @@ class Featurizer(Generic[T]):
 
     def read(self, text: str) -> Reading[T]:
         """Return the features of ``text`` that are in the vocabulary."""
+        texts = tuple(features.parts(text))
+        by_part = [self._clauses(part) for part in texts]
+        parts = [_joined(clauses) for clauses in by_part]
+        everything = _joined(parts)
+        cues = self._text_cues(everything.tokens)
+        whole = everything.features(cues)
+        clauses = by_part[0] if len(by_part) == 1 else [clause for each in by_part for clause in each]
+        if len(clauses) == 1:
+            return Reading(whole, texts, (whole,), (whole,))
+        of_parts = [part.features(self._text_cues(part.tokens)) for part in parts] if len(parts) > 1 else [whole]
+        # What the text is like holds for each clause, too: where it was written does not change in the middle.
+        of_clauses = [clause.features(cues) for clause in clauses]
+        return Reading(whole, texts, tuple(of_parts), tuple(of_clauses))
+
+    def _clauses(self, text: str) -> list[_Stretch[T]]:
         folded = features.fold(text)
         token_of = self._tokens.__getitem__
-        clauses: list[list[_Token[T]]] = []
-        for sentence in features.sentences(folded) or [folded]:
-            clauses += _clauses([*map(token_of, features.tokens(sentence))])
-        everything = clauses[0] if len(clauses) == 1 else [token for tokens in clauses for token in tokens]
-        # What the text is like holds for each clause, too: where it was written does not change in the middle.
-        cues = self._text_cues(everything)
-        found = [self._clause(tokens) for tokens in clauses]
-        if len(found) == 1:
-            whole = _features([*found[0], *_end(everything), *cues], everything)
-            return Reading(whole, (whole,))
-        numbers = [number for each in found for number in each]
-        return Reading(
-            _features([*numbers, *_end(everything), *cues], everything),
-            tuple(
-                _features([*each, *_end(tokens), *cues], tokens)
-                for each, tokens in zip(found, clauses, strict=True)
-            ),
-        )
+        return [
+            clause
+            for sentence in features.sentences(folded) or [folded]
+            for clause in self._parted([*map(token_of, features.tokens(sentence))])
+        ]
 
-    def _clause(self, tokens: Iterable[_Token[T]]) -> list[int]:
-        """Return what the tokens of a clause give, by themselves and together."""
-        found: list[int] = []
+    def _parted(self, tokens: list[_Token[T]]) -> Iterator[_Stretch[T]]:
+        """Yield a sentence parted where it turns: "kind nurses, but nine hours of waiting" has two tones."""
         number_of = self._number_of
-        reach = 0
+        last_turn = len(tokens) - _LEAST_CLAUSE
+        numbers: list[int] = []
+        tone: tuple[int, ...] | None = None
+        start = reach = 0
         previous = ""
-        for token in tokens:
-            found += token.numbers
+        for place, token in enumerate(tokens):
+            if token.turns and start + _LEAST_CLAUSE <= place < last_turn:
+                yield _Stretch(tokens[start:place], numbers, tone)
+                start, numbers, tone, reach, previous = place, [], None, 0, ""
+            numbers += token.numbers
             if previous:
                 pair = number_of(f"{previous} {token.text}")
                 if pair is not None:
-                    found.append(pair)
+                    numbers.append(pair)
             previous = token.text
+            if token.last_tone is not None:
+                tone = token.last_tone
             if token.ends:
                 reach = 0
             elif reach:
                 reach -= 1
-                found += token.negated
+                numbers += token.negated
             if token.negates:
                 reach = _REACH
-        return found
+        yield _Stretch(tokens[start:] if start else tokens, numbers, tone)
 
     def _text_cues(self, tokens: Sequence[_Token[T]]) -> tuple[int, ...]:
         cues = titled = shouted = 0
@@ -227,29 +241,37 @@ class _Tokens(dict[str, _Token[T]]):
         return token
 
 
-def _clauses(tokens: list[_Token[T]]) -> list[list[_Token[T]]]:
-    """Return a sentence's tokens parted where it turns: "kind nurses, but nine hours of waiting" has two tones."""
-    turns = [place for place, token in enumerate(tokens) if token.turns]
-    starts = [0]
-    for place in turns:
-        if place - starts[-1] >= _LEAST_CLAUSE:
-            starts.append(place)
-    if len(starts) > 1 and len(tokens) - starts[-1] <= _LEAST_CLAUSE:
-        starts.pop()
-    ends = [*starts[1:], len(tokens)]
-    return [tokens[start:end] for start, end in zip(starts, ends, strict=True)]
+class _Stretch(NamedTuple, Generic[T]):
+    """Tokens that stand together, and the numbers of what they give, by themselves and with their neighbours.
+
+    ``tone`` is that of the last token that has one.
+    """
+
+    tokens: list[_Token[T]]
+    numbers: list[int]
+    tone: tuple[int, ...] | None
+
+    def features(self, cues: Iterable[int]) -> Features[T]:
+        """Return these as a text of their own, that is like ``cues``."""
+        tokens = self.tokens
+        numbers = self.numbers.copy()
+        for token in tokens[-_LAST:]:
+            numbers += token.end
+        numbers += self.tone or ()
+        numbers += cues
+        words = {token.text: token.kept for token in tokens if token.kept is not None}
+        # Once each, in order: the order of a set of words changes from run to run, and with it the last digit.
+        return Features(tuple(dict.fromkeys(numbers)), tuple(words.values()))
 
 
-def _end(tokens: Sequence[_Token[T]]) -> list[int]:
-    """Return the last tokens of a text as such, and the tone of the last that has one."""
-    found = [number for token in tokens[-_LAST:] for number in token.end]
-    for token in reversed(tokens):
-        if token.last_tone is not None:
-            return [*found, *token.last_tone]
-    return found
-
-
-def _features(numbers: Iterable[int], tokens: Iterable[_Token[T]]) -> Features[T]:
-    words = {token.text: token.kept for token in tokens if token.kept is not None}
-    # Once each, in order: the order of a set of words changes from run to run, and with it the last digit.
-    return Features(tuple(dict.fromkeys(numbers)), tuple(words.values()))
+def _joined(stretches: Sequence[_Stretch[T]]) -> _Stretch[T]:
+    if len(stretches) == 1:
+        return stretches[0]
+    tokens: list[_Token[T]] = []
+    numbers: list[int] = []
+    tone = None
+    for stretch in stretches:
+        tokens += stretch.tokens
+        numbers += stretch.numbers
+        tone = tone if stretch.tone is None else stretch.tone
+    return _Stretch(tokens, numbers, tone)

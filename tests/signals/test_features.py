@@ -29,7 +29,7 @@ def read(text: str) -> list[str]:
         ("Why? ? ? No! !", "Why?? No!!"),
         ("What?! No.", "What?! No."),
         ("see https://example.org/a?b=1 now", "see  <link>  now"),
-        ("see WWW.example.org now", "see WWW.example.org now"),
+        ("see WWW.example.org or wWw.example.org now", "see  <link>  or  <link>  now"),
         ("see www.example.org now", "see  <link>  now"),
         ("ask @St.Elsewhere or u/jane_roe or /u/jane_roe", "ask  <handle>  or  <handle>  or  <handle> "),
         ("write to jane@example.org", "write to jane@example.org"),
@@ -77,6 +77,29 @@ def test_what_redaction_left_can_be_taken_out(text: str, left: str) -> None:
 )
 def test_a_text_has_sentences(text: str, sentences: list[str]) -> None:
     assert features.sentences(text) == sentences
+
+
+def test_a_short_text_has_one_part() -> None:
+    for text in ("", "One. Two.", " \n ", "a" * 300):
+        assert features.parts(text) == [text]
+
+
+def test_a_long_text_is_parted_between_its_sentences() -> None:
+    long = "x" * 180 + "."
+    assert features.parts(f"One. Two!\n{long} Three. {long} {long}") == [
+        f"One. Two! {long} Three.",
+        long,
+        long,
+    ]
+
+
+def test_a_long_sentence_is_not_broken() -> None:
+    assert features.parts("word " * 100) == ["word " * 100]
+    assert features.parts(f"One. {'y' * 400}. Two.") == ["One.", f"{'y' * 400}.", "Two."]
+
+
+def test_a_long_text_of_nothing_has_an_empty_part() -> None:
+    assert features.parts("\n" * 400) == [""]
 
 
 @pytest.mark.parametrize(

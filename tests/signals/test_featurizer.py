@@ -96,6 +96,29 @@ def test_the_clause_of_a_text_that_has_one_only_is_the_text() -> None:
     assert reading.clauses == (reading.whole,)
 
 
+# --- parts
+
+
+def test_a_short_text_is_its_only_part() -> None:
+    reading = featurizer().read("They were kind. The food was cold")
+    assert (reading.texts, reading.parts) == (("They were kind. The food was cold",), (reading.whole,))
+
+
+def test_each_part_of_a_long_text_is_read_as_a_text_of_its_own() -> None:
+    filler = "word " * 45
+    texts = (f"I had kind nurses. {filler}?", f"They were good. {filler}!", "The dirty room")
+    reader = featurizer()
+    reading = reader.read(" ".join(texts))
+    assert reading.texts == texts
+    assert reading.parts == tuple(reader.read(text).whole for text in texts)
+    assert len(reading.clauses) == 5
+    # An end is the last only.
+    ends = ("end:", "tone:last:", "cue:length-")
+    inside = {name for part in reading.parts for name in names(part) if not name.startswith(ends)}
+    assert inside == {name for name in names(reading.whole) if not name.startswith(ends)}
+    assert {name for name in names(reading.whole) if name.startswith("end:")} == {"end:room"}
+
+
 # --- what tokens give together
 
 
@@ -218,6 +241,7 @@ def test_any_text_is_read_and_twice_the_same(text: str) -> None:
     beyond = set().union(*map(names, reading.clauses)) - whole
     assert all(name.startswith(("end:", "tone:last:")) for name in beyond)
     assert len(set(reading.whole.numbers)) == len(reading.whole.numbers)
+    assert len(reading.texts) == len(reading.parts)
 
 
 @given(ANY_TEXT, ANY_TEXT)

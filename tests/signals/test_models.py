@@ -151,8 +151,16 @@ def test_more_texts_than_are_added_up_at_a_time() -> None:
             assert (kind[number] == alone[0]).all()
 
 
+@given(TEXTS)
+def test_sentiments_alone_are_those_among_the_others(texts: list[Text]) -> None:
+    some = [*map(features_of, texts)]
+    _, _, tones = TINY.mentions(some)
+    assert (TINY.sentiments(some) == tones).all()
+
+
 def test_no_text_at_all() -> None:
     assert [len(kind) for kind in TINY.mentions([])] == [0, 0, 0]
+    assert TINY.sentiments([]).shape == (0, 3)
 
 
 # --- the files
