@@ -69,7 +69,12 @@ def query(
         list[str] | None, typer.Option(metavar="CODE", help="Only this language (en); may be repeated.")
     ] = None,
     contains: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Only mentions with TEXT in them, in any case.")
+        str | None,
+        typer.Option(
+            metavar="SEARCH",
+            help='Only mentions with these words, in any case and accents: parking cost, "phrase in quotes", OR, '
+            "NOT or -word, beginning*, ( ). In French a word finds its other forms, too.",
+        ),
     ] = None,
     own: Annotated[
         bool | None,
@@ -111,13 +116,18 @@ def query(
         typer.Option(metavar="COLUMN", help="A column, with - in front for descending; default: -published_at."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N rows.")] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(metavar="CURSOR", help="Only what comes behind the rows that ended with this cursor."),
+    ] = None,
     style: Style = None,
     output: Output = None,
 ) -> None:
     """List mentions, the newest first, or count them.
 
     A table shows when, where, topics, text and permalink, and 100 mentions unless --limit says otherwise; csv,
-    json, jsonl and parquet have every column and every mention.
+    json, jsonl and parquet have every column and every mention. Where --limit leaves some out, a cursor for
+    --after is told: the same question with it gives the next ones.
     """
     from listener.calendar import parse_iso_week
     from listener.cli import values
@@ -147,6 +157,8 @@ def query(
     style = style or style_for(output)
     with state.store(read_only=True) as store:
         if count_by is not None:
+            if after is not None:
+                raise ConfigError("--after goes on a list of mentions; counts have no pages: leave it out")
             fields = _fields(count_by)
             found = queries.count_by(
                 store,
@@ -158,9 +170,13 @@ def query(
             counts = _sorted(found, sort, (*fields, "mentions"))
             write(state, counts[:limit], (*fields, "mentions"), style=style, output=output)
             return
-        rows: Iterable[Mapping[str, Any]] = queries.rows(store, filters, sort=sort or "-published_at", limit=limit)
-        if style is Format.TABLE and limit is None:
-            rows = _first(state, rows)
+        sort = sort or "-published_at"
+        most = _ON_SCREEN if style is Format.TABLE and limit is None else limit
+        # One more than is shown tells whether there are more.
+        asked = None if most is None else most + 1
+        rows: Iterable[Mapping[str, Any]] = queries.rows(store, filters, sort=sort, limit=asked, after=after)
+        if most is not None:
+            rows = _first(state, rows, most, sort)
         view = mention_view(several_organizations=len(state.settings.organizations) > 1)
         write(state, rows, queries.COLUMNS, style=style, output=output, view=view)
 
@@ -208,11 +224,18 @@ def _sorted(counts: list[dict[str, Any]], sort: str | None, columns: tuple[str, 
     return [*sorted(present, key=lambda row: row[column], reverse=sort.startswith("-")), *missing]
 
 
-def _first(state: State, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+def _first(state: State, rows: Iterable[Mapping[str, Any]], most: int, sort: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the first rows; if there are more, say how to have them."""
+    from storage.paging import has_pages
+    from storage.queries import cursor_at
+
     remaining = iter(rows)
-    yield from itertools.islice(remaining, _ON_SCREEN)
-    if next(remaining, None) is not None:
-        state.say(f"The first {_ON_SCREEN} of more mentions: --limit N shows N, -o FILE.csv writes all.")
+    last = None
+    for last in itertools.islice(remaining, most):
+        yield last
+    if last is not None and next(remaining, None) is not None:
+        onward = f"--after {cursor_at(last, sort)} shows the next, " if has_pages(sort) else ""
+        state.say(f"The first {most} of more mentions: {onward}--limit N shows N, -o FILE.csv writes all.")
 
 
 def mention_view(*, several_organizations: bool) -> View:
