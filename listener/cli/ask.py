@@ -17,7 +17,6 @@ from listener.mention import Kind, Purpose
 
 if TYPE_CHECKING:
     from jobs.summary import SummaryRow
-    from listener.cli.state import State
     from listener.signals.topics import Taxonomy
     from storage.queries import SignalChange
 
@@ -174,11 +173,12 @@ def query(
         most = _ON_SCREEN if style is Format.TABLE and limit is None else limit
         # One more than is shown tells whether there are more.
         asked = None if most is None else most + 1
-        rows: Iterable[Mapping[str, Any]] = queries.rows(store, filters, sort=sort, limit=asked, after=after)
-        if most is not None:
-            rows = _first(state, rows, most, sort)
+        rows = queries.rows(store, filters, sort=sort, limit=asked, after=after)
+        page = _Page(rows, most, sort, is_asked=limit is not None)
         view = mention_view(several_organizations=len(state.settings.organizations) > 1)
-        write(state, rows, queries.COLUMNS, style=style, output=output, view=view)
+        write(state, page, queries.COLUMNS, style=style, output=output, view=view)
+        if page.onward:
+            state.say(page.onward)
 
 
 def _crosswalks(taxonomy: Taxonomy, fields: Sequence[str]) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -224,18 +224,31 @@ def _sorted(counts: list[dict[str, Any]], sort: str | None, columns: tuple[str, 
     return [*sorted(present, key=lambda row: row[column], reverse=sort.startswith("-")), *missing]
 
 
-def _first(state: State, rows: Iterable[Mapping[str, Any]], most: int, sort: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the first rows; if there are more, say how to have them."""
-    from storage.paging import has_pages
-    from storage.queries import cursor_at
+class _Page:
+    """The first rows of an answer, and what there is to say if they are not all."""
 
-    remaining = iter(rows)
-    last = None
-    for last in itertools.islice(remaining, most):
-        yield last
-    if last is not None and next(remaining, None) is not None:
-        onward = f"--after {cursor_at(last, sort)} shows the next, " if has_pages(sort) else ""
-        state.say(f"The first {most} of more mentions: {onward}--limit N shows N, -o FILE.csv writes all.")
+    def __init__(self, rows: Iterable[Mapping[str, Any]], most: int | None, sort: str, *, is_asked: bool) -> None:
+        self._rows = iter(rows)
+        self._most = most
+        self._sort = sort
+        self._is_asked = is_asked
+        self.onward: str | None = None
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        last = None
+        for last in itertools.islice(self._rows, self._most):
+            yield last
+        if last is not None and next(self._rows, None) is not None:
+            self.onward = self._told(last)
+
+    def _told(self, last: Mapping[str, Any]) -> str:
+        from storage.paging import cursor_at, has_pages
+
+        ways = [f"--after {cursor_at(last, self._sort)} shows the next"] if has_pages(self._sort) else []
+        if self._is_asked:
+            return f"There are more mentions: {ways[0]}." if ways else "There are more mentions."
+        ways += ["--limit N shows N", "-o FILE.csv writes all"]
+        return f"The first {self._most} of more mentions: {', '.join(ways)}."
 
 
 def mention_view(*, several_organizations: bool) -> View:
