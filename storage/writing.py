@@ -221,21 +221,29 @@ def _index(connection: Connection, cases: Iterable[_Case]) -> None:
     """Keep the words that mentions are found by in step with what was written of them."""
     new, again, gone = [], [], []
     for case in cases:
-        record = case.record
-        heard = language_of(record) if record.signals or case.decision.fate is Fate.NEW else case.language
-        worded = Worded(case.id, _words(case)["text"], heard)
         match case.decision.fate:
             case Fate.NEW:
-                new.append(worded)
+                new.append(_worded(case))
             case Fate.REMOVED:
                 gone.append(case.id)
             case Fate.EDITED | Fate.RESTORED:
-                again.append(worded)
-            case Fate.MARKED if is_french(heard) != is_french(case.language):
-                again.append(worded)
+                again.append(_worded(case))
+            case Fate.MARKED if is_french(_language(case)) != is_french(case.language):
+                again.append(_worded(case))
     forget(connection, gone)
     index_again(connection, again)
     index_new(connection, new)
+
+
+def _worded(case: _Case) -> Worded:
+    mention = case.record.mention
+    return Worded(case.id, "" if mention.removed_at is not None else mention.text, _language(case))
+
+
+def _language(case: _Case) -> str | None:
+    """Return the language that the row has now."""
+    is_told = case.record.signals is not None or case.decision.fate is Fate.NEW
+    return language_of(case.record) if is_told else case.language
 
 
 def _authors_left(connection: Connection, removed: Sequence[int]) -> list[int]:
