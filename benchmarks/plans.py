@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def statements(database: Database) -> Iterator[list[tuple[str, Any]]]:
-    """Note what a block asks of the database, with its parameters."""
+def statements(database: Database, *, every: bool = False) -> Iterator[list[tuple[str, Any]]]:
+    """Note what a block asks of the database, with its parameters; with ``every``, what it writes, too."""
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if statement.lstrip().upper().startswith(("SELECT", "WITH")):
+        if every or statement.lstrip().upper().startswith(("SELECT", "WITH")):
             asked.append((statement, parameters))
 
     # Of the engine that both kinds of transaction share: a listener on a copy with options hears nothing.
@@ -56,6 +56,9 @@ def read_whole(database: Database, asked: Iterable[tuple[str, Any]], *, larger_t
 def _sqlite_scans(cursor: Any, statement: str, parameters: Any) -> Iterator[tuple[str, str]]:
     for *_, step in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall():
         words = step.split()
+        if "VIRTUAL TABLE INDEX" in step and words[-1].partition(":")[2]:
+            # The full-text index, asked for words or for rows.
+            continue
         if words[0] == "SCAN" and words[1] in metadata.tables:
             yield words[1], " by index" if "INDEX" in words else ""
 

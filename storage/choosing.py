@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Table, and_, func, or_, select, true
 
@@ -13,7 +11,9 @@ from listener.errors import ConfigError
 from listener.settings import nearest
 from storage.corrected import is_corrected
 from storage.counting import PSEUDO_TOPICS, stands_in
+from storage.expression import parse
 from storage.filters import UNSCORED, Filters
+from storage.finding import holds
 from storage.schema import (
     ALL,
     CARE,
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-_LAST_CASED = 0x1E943
-"""The last letter of Unicode that has case (Adlam)."""
-
-
-def chosen(connection: Connection, filters: Filters) -> ColumnElement[bool]:
+def chosen(
+    connection: Connection, filters: Filters, *, among: tuple[int, int] | None = None
+) -> ColumnElement[bool]:
     """Return the condition on mentions, their links and metrics that ``filters`` stand for.
+
+    ``among`` is as in :func:`storage.finding.holds`.
 
     Raises ``ConfigError`` for an organization, channel or topic that the store does not have.
     """
@@ -47,8 +47,8 @@ def chosen(connection: Connection, filters: Filters) -> ColumnElement[bool]:
         wanted.append(mentions.c.channel_id.in_(ids))
     if filters.topics:
         wanted.append(_about(connection, filters.topics))
-    if filters.contains:
-        wanted.append(_holds(filters.contains))
+    if filters.contains is not None:
+        wanted.append(holds(connection, parse(filters.contains), among=among))
     return and_(true(), *wanted)
 
 
@@ -77,44 +77,6 @@ def _alike(filters: Filters) -> list[ColumnElement[bool]]:
     if filters.corrected is not None:
         wanted.append(is_corrected() if filters.corrected else ~is_corrected())
     return wanted
-
-
-def _holds(words: str) -> ColumnElement[bool]:
-    """Whether the text holds ``words``, whatever the case, by one rule on both databases.
-
-    Databases fold what their build and locale know. Here ``lower`` folds ASCII (all that SQLite knows, and
-    PostgreSQL under the column's collation "C"), and each further letter of ``words`` is brought to one form.
-    """
-    folded: Any = func.lower(mentions.c.text)
-    needle = ascii_lower(words)
-    for letter in sorted({letter for letter in needle if not letter.isascii()}):
-        for other in case_variants(letter):
-            if other != letter:
-                folded = func.replace(folded, other, letter)
-                needle = needle.replace(other, letter)
-    return cast("ColumnElement[bool]", folded.contains(needle, autoescape=True))
-
-
-def ascii_lower(words: str) -> str:
-    """Fold the case of ASCII letters only."""
-    return "".join(letter.lower() if letter.isascii() else letter for letter in words)
-
-
-def case_variants(letter: str) -> Sequence[str]:
-    """Return the letters beyond ASCII that differ from ``letter`` in case only, after Unicode's case folding."""
-    folded = letter.casefold()
-    same = _folded_letters().get(folded, [])
-    return [*same, folded] if len(folded) == 1 and not folded.isascii() else same
-
-
-@cache
-def _folded_letters() -> Mapping[str, Sequence[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for number in range(128, _LAST_CASED + 1):
-        letter = chr(number)
-        if (folded := letter.casefold()) != letter:
-            found[folded].append(letter)
-    return found
 
 
 def _between(first: int | None, last: int | None) -> ColumnElement[bool]:

@@ -11,6 +11,7 @@ from listener.calendar import day_number, parse_iso_week
 from listener.errors import ConfigError
 from listener.mention import Kind, Purpose, Sentiment
 from listener.settings import nearest
+from storage.expression import parse
 
 UNSCORED = "unscored"
 """How filters and counts name mentions without a sentiment."""
@@ -29,13 +30,14 @@ class Filters:
 
     ``organizations`` are slugs, ``topics`` slugs or ``"(untagged)"``, ``sentiments`` may hold
     ``"unscored"``, ``weeks`` are week numbers (see :mod:`listener.calendar`). ``since`` and ``until`` are
-    days of the organization's own calendar, both included. ``contains`` is a text to be found whatever its
-    case; ``own`` tells what the organization wrote itself (True) from what others did (False), ``needs_review``
-    what waits until a person has looked at its purpose from what does not, ``corrected`` what a person has set
-    anything of from what is as it was heard. ``topics`` may hold what counts beside
-    topics, too: ``"(care)"``, ``"(other purposes)"``, ``"(to review)"`` (see :mod:`storage.counting`).
+    days of the organization's own calendar, both included. ``contains`` is a search of the words, in the
+    language of :mod:`storage.expression`; ``own`` tells what the organization wrote itself (True) from what others
+    did (False), ``needs_review`` what waits until a person has looked at its purpose from what does not,
+    ``corrected`` what a person has set anything of from what is as it was heard. ``topics`` may hold what counts
+    beside topics, too: ``"(care)"``, ``"(other purposes)"``, ``"(to review)"`` (see :mod:`storage.counting`).
 
-    Raises ``ConfigError`` for a value that does not exist and for reversed dates.
+    Raises ``ConfigError`` for a value that does not exist, for reversed dates and for a search that cannot be
+    read.
     """
 
     organizations: tuple[str, ...] = ()
@@ -64,6 +66,8 @@ class Filters:
                     raise ConfigError(f"no {noun} {word!r}{nearest(word, known)} (there are: {there})")
         if self.since and self.until and self.since > self.until:
             raise ConfigError(f"since {self.since} is later than until {self.until}: swap the two")
+        if self.contains is not None:
+            parse(self.contains)
 
     @classmethod
     def of(cls, **asked: Any) -> Filters:

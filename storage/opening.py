@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _BUSY_SECONDS = 30
 """How long to wait for another writer: a recount of a large organization holds the lock for many seconds."""
+_FTS5 = "fts5"
+"""The module of SQLite that the full-text index is a table of."""
 _MIGRATION_LOCK = 7_041_776_001
 """The PostgreSQL advisory lock that one process holds while it makes or upgrades the tables."""
 
@@ -194,6 +196,8 @@ def ready(database: Database, *, read_only: bool = False, wanted: str = SCHEMA_V
     """Make the tables in an empty database; raises ``StoreError`` for a schema that is not ``wanted``."""
     with database.read() as connection:
         found = revision(connection)
+        if database.is_sqlite:
+            _require_fts5(connection, database.place)
     if found == wanted:
         return
     from storage.migrating import migrate, wrong_version
@@ -201,3 +205,12 @@ def ready(database: Database, *, read_only: bool = False, wanted: str = SCHEMA_V
     if found is not None or read_only:
         raise wrong_version(database, found, wanted)
     migrate(database)
+
+
+def _require_fts5(connection: Connection, place: str) -> None:
+    modules = connection.exec_driver_sql("PRAGMA module_list").scalars()
+    if _FTS5 not in set(modules):
+        raise StoreError(
+            f"the database {place}: this Python's SQLite has no full-text search (FTS5); use a Python that was "
+            "built with it, as those of python.org and of Linux distributions are"
+        )

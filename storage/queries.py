@@ -18,6 +18,7 @@ from storage.choosing import chosen, ids_of
 from storage.corrected import corrected_parts
 from storage.counting import is_counted
 from storage.filters import UNSCORED, Filters
+from storage.paging import NAME, Place, behind, cursor_at, place_at, reaches
 from storage.schema import (
     ALL,
     OTHER_PURPOSES,
@@ -35,7 +36,7 @@ from storage.schema import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy import CompoundSelect
+    from sqlalchemy import CompoundSelect, RowMapping
 
     from storage.store import MentionStore
 
@@ -50,6 +51,7 @@ __all__ = [
     "WeeklyVolume",
     "count_by",
     "coverage_days",
+    "cursor_at",
     "rows",
     "signal_changes",
     "stream_channels",
@@ -113,39 +115,69 @@ _LINKED = (
 
 
 def rows(
-    store: MentionStore, filters: Filters, *, sort: str = "-published_at", limit: int | None = None
+    store: MentionStore,
+    filters: Filters,
+    *,
+    sort: str = "-published_at",
+    limit: int | None = None,
+    after: str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the mentions that match, one a mention and organization, in the columns of ``COLUMNS``.
 
     ``sort`` is a column, with ``-`` before it for descending; missing values come last, and ties stand in
-    the order of channel, external id and organization. Memory stays flat however many there are. Moments
-    are UTC. Raises ``ConfigError`` for a sort key, organization, channel or topic that does not exist.
+    the order of channel, external id and organization. ``after`` is a cursor (:func:`cursor_at`): only rows
+    behind it are yielded. Memory stays flat however many there are. Moments are UTC. Raises ``ConfigError``
+    for a sort key, cursor, organization, channel or topic that does not exist.
     """
+    column = _sorted_by(sort)
+    place = None if after is None else place_at(after, sort, column)
     with store.database.read() as connection:
-        query = (
-            select(*(column.label(name) for name, column in _SELECTED.items()))
-            .select_from(_LINKED)
-            .where(chosen(connection, filters))
-            .order_by(*_order(sort))
-            .limit(limit)
-        )
+        # Days narrow the answer already.
+        if filters.contains is not None and not filters.days:
+            for reach in reaches(connection, sort=sort, limit=limit, place=place):
+                query = _page(chosen(connection, filters, among=reach.ids), sort, place, limit)
+                found = connection.execute(query.where(reach.condition)).mappings().all()
+                if len(found) == limit:
+                    yield from map(_listed, found)
+                    return
+        query = _page(chosen(connection, filters), sort, place, limit, by_words=filters.contains is not None)
         streaming = connection.execution_options(yield_per=_ROWS_AT_ONCE)
         # A reader that stops in the middle must not leave PostgreSQL's cursor open.
         with streaming.execute(query) as result:
-            for row in result.mappings():
-                yield {**row, **{name: row[name].split(",") if row[name] else [] for name in _LISTS}}
+            yield from map(_listed, result.mappings())
 
 
-def _order(sort: str) -> list[Any]:
+def _page(
+    condition: ColumnElement[bool], sort: str, place: Place | None, limit: int | None, *, by_words: bool = False
+) -> Select[Any]:
+    """Return the query for a page; ``by_words`` tells that few mentions match, and that an index finds them."""
+    column = _sorted_by(sort)
+    ties = [_SELECTED[name] for name in NAME]
+    # A database that may walk an index of the sort key until it has met enough rows does so for rare words, too,
+    # and walks through everything. No index serves this expression.
+    first = func.coalesce(column, column) if by_words else column
+    order = first.desc() if sort.startswith("-") else first.asc()
+    # An index cannot serve NULLS LAST on SQLite, so it is said only where there can be a NULL.
+    if getattr(column, "nullable", True):
+        order = order.nulls_last()
+    return (
+        select(*(column.label(name) for name, column in _SELECTED.items()))
+        .select_from(_LINKED)
+        .where(condition, *([] if place is None else [behind(place, sort, column, ties)]))
+        .order_by(order, *ties)
+        .limit(limit)
+    )
+
+
+def _listed(row: RowMapping) -> dict[str, Any]:
+    return {**row, **{name: row[name].split(",") if row[name] else [] for name in _LISTS}}
+
+
+def _sorted_by(sort: str) -> Any:
     name = sort.removeprefix("-")
     if name not in COLUMNS:
         raise ConfigError(f"no sort key {name!r}{nearest(name, COLUMNS)} (there are: {', '.join(COLUMNS)})")
-    column = _SELECTED[name]
-    first = column.desc() if sort.startswith("-") else column.asc()
-    # An index cannot serve NULLS LAST on SQLite, so it is said only where there can be a NULL.
-    if getattr(column, "nullable", True):
-        first = first.nulls_last()
-    return [first, channels.c.name, mentions.c.external_id, organizations.c.slug]
+    return _SELECTED[name]
 
 
 _COUNTED: dict[str, Any] = {

@@ -7,7 +7,7 @@ What was edited, removed or heard anew meanwhile is not written over.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,11 @@ from storage.bulk import batches
 from storage.changes import SignalChange, breaks, every_change, write_change
 from storage.corrected import GUARDED, Part, corrected_parts, parts
 from storage.heard import HEARD, delete_hits, heard_columns, write_hits
+from storage.indexing import Worded, index_again
 from storage.registry import topic_ids
 from storage.rolling import daily_counts
 from storage.schema import channels, mention_organizations, mention_topics, mentions, topics
+from storage.words import is_french
 from storage.writing import mark_days, take_turn
 
 if TYPE_CHECKING:
@@ -209,6 +211,7 @@ def rewrite_in(connection: Connection, heard: Sequence[tuple[StoredText, Signals
     sound = [(text.id, signals) for text, signals in heard if is_as_read(text, kept.get(text.id))]
     changed = [(row, signals) for row, signals in sound if kept[row].differs(signals)]
     _write_columns(connection, kept, changed)
+    _index(connection, kept, heard, {row for row, _ in changed})
     others = {row for row, _ in sound} - {row for row, _ in changed}
     _write_versions(connection, [(row, signals) for row, signals in sound if row in others])
     free = [(row, signals) for row, signals in changed if Part.TOPICS not in kept[row].corrected]
@@ -241,6 +244,22 @@ def _write_columns(
     rows = [{"row": row, **columns_of(signals, kept[row])} for row, signals in changed]
     if rows:
         connection.execute(update(mentions).where(mentions.c.id == bindparam("row")), rows)
+
+
+def _index(
+    connection: Connection,
+    kept: Mapping[int, Kept],
+    heard: Iterable[tuple[StoredText, Signals]],
+    changed: Container[int],
+) -> None:
+    """Give texts that are heard as French now their stems, and take them from those that are not any more."""
+    again = []
+    for text, signals in heard:
+        if text.id in changed:
+            language = columns_of(signals, kept[text.id])["language"]
+            if is_french(language) != is_french(kept[text.id].columns["language"]):
+                again.append(Worded(text.id, text.text, language))
+    index_again(connection, again)
 
 
 def _write_versions(connection: Connection, same: Iterable[tuple[int, Signals]]) -> None:

@@ -30,7 +30,7 @@ from sqlalchemy import (
     false,
     literal_column,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from listener.mention import Kind, Purpose, Sentiment, Source
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Dialect
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 """The revision of the migrations that these tables are."""
 
 ALL = "all"
@@ -251,6 +251,17 @@ mentions = Table(
     _one_of("sentiment", Sentiment),
     CheckConstraint("sentiment_score BETWEEN -1 AND 1", name="sentiment_score"),
     CheckConstraint("purpose_score BETWEEN 0 AND 1", name="purpose_score"),
+)
+
+# On SQLite a table of FTS5 (migration 0004): its rowid stands for the mention's id, and it knows no foreign key.
+mention_words = Table(
+    "mention_words",
+    metadata,
+    _refers("mention_id", "mentions.id", primary_key=True),
+    Column("tokens", TSVECTOR().with_variant(Text(), "sqlite"), nullable=False),
+    Index(None, "tokens", postgresql_using="gin"),
+    comment="The full-text index: the words of each text, and of French ones the stems. On SQLite a table "
+    "of FTS5, in which `rowid` stands for `mention_id`.",
 )
 
 mention_organizations = Table(

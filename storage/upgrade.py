@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from storage.backup import backup
 from storage.checking import check
+from storage.indexing import rebuild
 from storage.migrating import migrate
-from storage.opening import connect, revision
+from storage.opening import connect, ready, revision
 from storage.schema import SCHEMA_VERSION
 
-__all__ = ["backup", "check", "current", "upgrade"]
+__all__ = ["backup", "check", "current", "reindex", "upgrade"]
 
 
 def upgrade(url: str) -> tuple[str | None, str]:
@@ -24,6 +27,20 @@ def upgrade(url: str) -> tuple[str | None, str]:
     finally:
         database.close()
     return before, SCHEMA_VERSION
+
+
+def reindex(url: str, *, progress: Callable[[int], None] | None = None) -> int:
+    """Make the full-text index at ``url`` anew; return how many mentions it has.
+
+    ``progress`` is called with the number of mentions indexed so far. Raises ``StoreError`` where the database
+    cannot be written, or where its schema is of another version.
+    """
+    database = connect(url)
+    try:
+        ready(database)
+        return rebuild(database, progress=progress)
+    finally:
+        database.close()
 
 
 def current(url: str) -> str | None:

@@ -18,8 +18,10 @@ from storage.bulk import batches, insert_rows, reserve_ids, same_keys
 from storage.corrected import Part, corrected_parts, parts
 from storage.decide import Decision, Fate, Stored, decide, language_of, last_of_each
 from storage.heard import delete_hits, heard_columns, write_hits
+from storage.indexing import Worded, forget, index_again, index_new
 from storage.records import PageCounts, Record, text_fingerprint
 from storage.schema import authors, dirty_days, mention_metrics, mention_organizations, mentions
+from storage.words import is_french
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -50,6 +52,8 @@ class _Case:
     linked: bool
     own: bool
     corrected: frozenset[Part]
+    language: str | None
+    """What is stored, None where nothing is."""
 
 
 def take_turn(connection: Connection, channel_id: int) -> None:
@@ -73,6 +77,7 @@ def save_mentions(connection: Connection, target: Target, records: Sequence[Reco
     _insert_mentions(connection, target, new, author_ids)
     left = _authors_left(connection, [case.id for case in old if case.decision.fate is Fate.REMOVED])
     _update_mentions(connection, target, old, author_ids)
+    _index(connection, cases)
     _forget_unnamed(connection, left)
     _write_metrics(connection, target, cases)
     _write_topics(connection, target, cases)
@@ -100,6 +105,7 @@ def _decide_all(connection: Connection, target: Target, records: Sequence[Record
                 linked=row in links,
                 own=links.get(row, False),
                 corrected=known.corrected if known else frozenset(),
+                language=known.language if known else None,
             )
         )
     return cases
@@ -209,6 +215,35 @@ def _update_mentions(
     rows = [{"row": case.id, **values} for case in cases if (values := _new_values(target, case, author_ids))]
     for alike in same_keys(rows):
         connection.execute(update(mentions).where(mentions.c.id == bindparam("row")), alike)
+
+
+def _index(connection: Connection, cases: Iterable[_Case]) -> None:
+    """Keep the words that mentions are found by in step with what was written of them."""
+    new, again, gone = [], [], []
+    for case in cases:
+        match case.decision.fate:
+            case Fate.NEW:
+                new.append(_worded(case))
+            case Fate.REMOVED:
+                gone.append(case.id)
+            case Fate.EDITED | Fate.RESTORED:
+                again.append(_worded(case))
+            case Fate.MARKED if is_french(_language(case)) != is_french(case.language):
+                again.append(_worded(case))
+    forget(connection, gone)
+    index_again(connection, again)
+    index_new(connection, new)
+
+
+def _worded(case: _Case) -> Worded:
+    mention = case.record.mention
+    return Worded(case.id, "" if mention.removed_at is not None else mention.text, _language(case))
+
+
+def _language(case: _Case) -> str | None:
+    """Return the language that the row has now."""
+    is_told = case.record.signals is not None or case.decision.fate is Fate.NEW
+    return language_of(case.record) if is_told else case.language
 
 
 def _authors_left(connection: Connection, removed: Sequence[int]) -> list[int]:

@@ -17,7 +17,6 @@ from listener.mention import Kind, Purpose
 
 if TYPE_CHECKING:
     from jobs.summary import SummaryRow
-    from listener.cli.state import State
     from listener.signals.topics import Taxonomy
     from storage.queries import SignalChange
 
@@ -69,7 +68,12 @@ def query(
         list[str] | None, typer.Option(metavar="CODE", help="Only this language (en); may be repeated.")
     ] = None,
     contains: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Only mentions with TEXT in them, in any case.")
+        str | None,
+        typer.Option(
+            metavar="SEARCH",
+            help='Only mentions with these words, in any case and accents: parking cost, "phrase in quotes", OR, '
+            "NOT or -word, beginning*, ( ). In French a word finds its other forms, too.",
+        ),
     ] = None,
     own: Annotated[
         bool | None,
@@ -111,13 +115,18 @@ def query(
         typer.Option(metavar="COLUMN", help="A column, with - in front for descending; default: -published_at."),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most N rows.")] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(metavar="CURSOR", help="Only what comes behind the rows that ended with this cursor."),
+    ] = None,
     style: Style = None,
     output: Output = None,
 ) -> None:
     """List mentions, the newest first, or count them.
 
     A table shows when, where, topics, text and permalink, and 100 mentions unless --limit says otherwise; csv,
-    json, jsonl and parquet have every column and every mention.
+    json, jsonl and parquet have every column and every mention. Where --limit leaves some out, a cursor for
+    --after is told: the same question with it gives the next ones.
     """
     from listener.calendar import parse_iso_week
     from listener.cli import values
@@ -147,6 +156,8 @@ def query(
     style = style or style_for(output)
     with state.store(read_only=True) as store:
         if count_by is not None:
+            if after is not None:
+                raise ConfigError("--after goes on a list of mentions; counts have no pages: leave it out")
             fields = _fields(count_by)
             found = queries.count_by(
                 store,
@@ -158,11 +169,16 @@ def query(
             counts = _sorted(found, sort, (*fields, "mentions"))
             write(state, counts[:limit], (*fields, "mentions"), style=style, output=output)
             return
-        rows: Iterable[Mapping[str, Any]] = queries.rows(store, filters, sort=sort or "-published_at", limit=limit)
-        if style is Format.TABLE and limit is None:
-            rows = _first(state, rows)
+        sort = sort or "-published_at"
+        most = _ON_SCREEN if style is Format.TABLE and limit is None else limit
+        # One more than is shown tells whether there are more.
+        asked = None if most is None else most + 1
+        rows = queries.rows(store, filters, sort=sort, limit=asked, after=after)
+        page = _Page(rows, most, sort, is_asked=limit is not None)
         view = mention_view(several_organizations=len(state.settings.organizations) > 1)
-        write(state, rows, queries.COLUMNS, style=style, output=output, view=view)
+        write(state, page, queries.COLUMNS, style=style, output=output, view=view)
+        if page.onward:
+            state.say(page.onward)
 
 
 def _crosswalks(taxonomy: Taxonomy, fields: Sequence[str]) -> dict[str, dict[str, tuple[str, ...]]]:
@@ -208,11 +224,31 @@ def _sorted(counts: list[dict[str, Any]], sort: str | None, columns: tuple[str, 
     return [*sorted(present, key=lambda row: row[column], reverse=sort.startswith("-")), *missing]
 
 
-def _first(state: State, rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    remaining = iter(rows)
-    yield from itertools.islice(remaining, _ON_SCREEN)
-    if next(remaining, None) is not None:
-        state.say(f"The first {_ON_SCREEN} of more mentions: --limit N shows N, -o FILE.csv writes all.")
+class _Page:
+    """The first rows of an answer, and what there is to say if they are not all."""
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]], most: int | None, sort: str, *, is_asked: bool) -> None:
+        self._rows = iter(rows)
+        self._most = most
+        self._sort = sort
+        self._is_asked = is_asked
+        self.onward: str | None = None
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        last = None
+        for last in itertools.islice(self._rows, self._most):
+            yield last
+        if last is not None and next(self._rows, None) is not None:
+            self.onward = self._told(last)
+
+    def _told(self, last: Mapping[str, Any]) -> str:
+        from storage.paging import cursor_at, has_pages
+
+        ways = [f"--after {cursor_at(last, self._sort)} shows the next"] if has_pages(self._sort) else []
+        if self._is_asked:
+            return f"There are more mentions: {ways[0]}." if ways else "There are more mentions."
+        ways += ["--limit N shows N", "-o FILE.csv writes all"]
+        return f"The first {self._most} of more mentions: {', '.join(ways)}."
 
 
 def mention_view(*, several_organizations: bool) -> View:

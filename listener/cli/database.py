@@ -36,7 +36,7 @@ def current(context: typer.Context) -> None:
 
 @app.command()
 def check(context: typer.Context) -> None:
-    """Check the database's integrity, schema and counts; leaves with 5 and what is wrong."""
+    """Check the database's integrity, schema, index and counts; leaves with 5 and what is wrong."""
     from storage import upgrade as schema
 
     state = state_of(context)
@@ -44,6 +44,18 @@ def check(context: typer.Context) -> None:
     if problems:
         raise StoreError("\n".join(problems))
     state.out.print("the database is sound")
+
+
+@app.command()
+def reindex(context: typer.Context) -> None:
+    """Make the full-text index anew from the texts; nothing is ingested until it is done."""
+    from storage import upgrade as schema
+
+    state = state_of(context)
+    with state.progress() as bar:
+        task = bar.add_task("mentions", total=None)
+        count = schema.reindex(state.settings.database_url, progress=lambda done: bar.update(task, completed=done))
+    state.out.print(f"{count} mentions indexed")
 
 
 @app.command()

@@ -7,8 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
 from sqlalchemy import insert, select
 
 from listener.calendar import iso_week, parse_iso_week
@@ -16,7 +14,6 @@ from listener.coverage import Spans
 from listener.errors import ConfigError
 from listener.mention import Kind, Metrics, Purpose, Sentiment
 from storage import schema
-from storage.choosing import case_variants
 from storage.queries import (
     COLUMNS,
     CoverageRow,
@@ -92,9 +89,11 @@ def filled(pulling: Any, record: Callable[..., Record], tombstone: Any, signals:
         ({"since": "2026-11-10", "until": "2026-11-10"}, ["b"]),
         ({"contains": "PARKING"}, ["a", "a"]),
         ({"contains": "École"}, ["a", "a", "t3_e"]),
-        ({"contains": "%"}, ["a", "a"]),
-        ({"contains": "_"}, ["b"]),
-        ({"contains": ""}, ["a", "a", "b", "c", "d", "t3_e"]),
+        ({"contains": "park*"}, ["a", "a"]),
+        ({"contains": "_cold_"}, ["b"]),
+        ({"contains": "ecole -parking"}, ["t3_e"]),
+        ({"contains": "NOT ecole"}, ["b", "c"]),
+        ({"contains": "gone OR soup"}, ["b"]),
         ({"organizations": None, "weeks": None, "since": None}, ["a", "a", "b", "c", "d", "t3_e"]),
     ],
 )
@@ -394,31 +393,6 @@ def test_a_data_frame(filled: MentionStore) -> None:
     assert dict(filled.query(contains="nowhere to be found").dtypes) == dict(frame.dtypes)
     with pytest.raises(ConfigError, match="no filter 'organisation'; did you mean 'organizations'"):
         filled.query(organisation="x")
-
-
-# ruff: noqa: RUF001 - letters that look like others are what is tested here
-LETTERS = st.text(st.sampled_from("aAkKsSßẞéÉσςΣçÇİıſK%_/\\жЖ́ 𐐀𐐨"), min_size=1, max_size=6)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(words=LETTERS, needle=LETTERS)
-@example(words="ΟΔΟΣ σς", needle="οδος ΣΣ")
-@example(words="STRAẞE", needle="straße")
-def test_contains_follows_one_rule_on_both_databases(
-    pulling: Any, record: Callable[..., Record], words: str, needle: str
-) -> None:
-    """The rule, said in Python: each letter of ASCII in lower case, each other letter in one form of its case."""
-
-    def fold(letters: str) -> str:
-        return "".join(
-            letter.lower() if letter.isascii() else min(case_variants(letter), default=letter)
-            for letter in letters
-        )
-
-    number = str(len(words) * 1000 + sum(map(ord, words)))
-    pulling.save(record(f"{number}{words.encode().hex()}", words))
-    found = {row["text"] for row in rows(pulling.store, Filters(contains=needle))}
-    assert (words in found) == (fold(needle) in fold(words))
 
 
 def test_coverage(pulling: Any, record: Callable[..., Record], store: MentionStore) -> None:
