@@ -89,6 +89,8 @@ def plan_for(file: str, wanted: Wanted, platforms: Readers, *, now: datetime) ->
     if name == TABLE:
         if look.layout != "table":
             raise ConfigError(f"{file} is JSON, and no table: leave --as {TABLE} out")
+        if wanted.dates is not None:
+            table.check_dates(wanted.dates)
         reader = table.TableReader(
             places=table.placed(look.header, wanted.columns, file=file),
             channel=wanted.channel,

@@ -61,11 +61,13 @@ _LONGEST_ID = 200
 _LONGEST_SHOWN = 25
 _SECONDS = re.compile(r"\d{9,10}(?:\.\d+)?")
 _MILLISECONDS = re.compile(r"\d{12,13}")
-_FORMATS = (
+_DAYS = (
     *("%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%d %b %Y", "%d %B %Y", "%b %d %Y", "%B %d %Y", "%d-%b-%Y"),
-    *("%a %b %d %H:%M:%S %z %Y", "%a %d %b %Y %H:%M:%S %z"),
+    "%a %d %b %Y",
 )
-_TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+_TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %z")
+_OF_A_CLOCK = ("%H", "%I", "%c", "%X")
+_AN_EXAMPLE = datetime(2026, 11, 23, 13, 30, 15, tzinfo=UTC)
 _SLASHED = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-]\d{4}\b")
 _MONTHS = 12
 _NOON = time(12)
@@ -210,19 +212,30 @@ def read_moment(written: str, *, zone: tzinfo, dates: str | None = None) -> date
     with slashes where only one order is possible; with ``dates``, that format alone. Raises ``ValueError`` that
     shows how it is written, not what is written.
     """
-    words = " ".join(written.replace(",", " ").split()) if dates is None else written
+    words = written if dates else " ".join(written.replace(",", " ").split())
     try:
         moment = datetime.strptime(words, dates) if dates else _usual(words)  # noqa: DTZ007 - its zone is given below
     except ValueError:
         moment = None
-    except OverflowError as error:
-        raise ValueError(f"its date, written as {_shape(written)}, is beyond the calendar") from error
     if moment is None:
         raise ValueError(_explain(written, dates))
-    has_time = dates is None or any(sign in dates for sign in ("%H", "%I", "%c", "%X", "%T"))
-    if (dates and not has_time) or (not dates and ":" not in words and moment.tzinfo is None and "T" not in words):
+    has_time = any(sign in dates for sign in _OF_A_CLOCK) if dates else ":" in words or moment.tzinfo is not None
+    if not has_time:
         moment = datetime.combine(moment.date(), _NOON)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"its date, written as {_shape(written)}, is beyond the calendar") from error
+
+
+def check_dates(dates: str) -> None:
+    """Raise ``ConfigError`` where ``dates`` is no format that dates can be read in."""
+    try:
+        read = datetime.strptime(_AN_EXAMPLE.strftime(dates), dates)  # noqa: DTZ007 - only its day is looked at
+    except (ValueError, re.error):
+        read = None
+    if read is None or read.date() != _AN_EXAMPLE.date():
+        raise ConfigError(f'--dates {dates!r} tells no day: write it as "%d/%m/%Y" or "%Y-%m-%d %H:%M:%S"')
 
 
 def _usual(words: str) -> datetime | None:
@@ -241,7 +254,7 @@ def _usual(words: str) -> datetime | None:
     try:
         return datetime.fromisoformat(words)
     except ValueError:
-        return _first_that_fits(words, _FORMATS)
+        return _first_that_fits(words, _DAYS)
 
 
 def _first_that_fits(words: str, formats: Sequence[str]) -> datetime | None:
