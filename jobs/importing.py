@@ -344,7 +344,8 @@ class _Importer:
                 zone = self._settings.organization(owner[0]).zone
                 read = desk.coverage.add(*table.day_span(*covers, zone))
                 days = changed_days(desk.coverage, read, zone)
-                self._move(desk, Cursor.from_json(desk.cursor), coverage=read, coverage_days=days)
+                at = Cursor.from_json(desk.cursor) if desk.cursor else begun
+                self._move(desk, at, coverage=read, coverage_days=days)
         lead = archive.desk(self._store, archive.lead)
         at = Cursor.from_json(lead.cursor) if lead.cursor else begun
         self._move(lead, replace(at, rejects=rejects, done=True))

@@ -52,7 +52,7 @@ class ExportReader:
             external_id=_word(row["external_id"]),
             kind=Kind(row["kind"]),
             published_at=datetime.fromisoformat(row["published_at"]),
-            text=clean_text(row["text"]),
+            text=_text(row["text"]),
             permalink=_words(row.get("permalink")),
             parent_external_id=_words(row.get("parent_external_id")),
             language=_words(row.get("language")),
@@ -88,10 +88,16 @@ class ExportReader:
         return Heard(signals=signals, corrected=corrected, own=row.get("own") is True)
 
 
-def _word(value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
         raise TypeError
     return clean_text(value)
+
+
+def _word(value: Any) -> str:
+    if not (word := _text(value)):
+        raise ValueError
+    return word
 
 
 def _words(value: Any) -> str | None:
