@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 LEASE_TTL = timedelta(minutes=10)
 """Longer than a batch takes, unpacking up to where an import was stopped included."""
 _ENOUGH_TO_JUDGE = 100
+_ENOUGH_OF_A_FEW = 10
 _NO_PAGE: Any = None
 
 Ended = Literal["done", "interrupted"]
@@ -283,11 +284,11 @@ class _Importer:
             # Not after the save: under a lease that is gone another process moves the cursor.
             renew()
             self._keep(archive, batch, Cursor(archive.print, batch.end, rejects.size), report)
-            _judge(report)
+            _judge(report, plan)
             if self._stop.is_set():
                 report.outcome = "interrupted"
                 return
-        _judge(report, finished=True)
+        _judge(report, plan, finished=True)
 
     def _resumed(self, archive: Archive) -> Cursor:
         """Return where to go on; raises ``ConfigError`` where the file is another than the one that was begun."""
@@ -385,11 +386,11 @@ class _Importer:
                 report.rejects = rejects.path if report.rejected else None
                 for owner, found in _by_desk(batch.items).items():
                     report.counts = report.counts + self._forecast(owner, found)
-                _judge(report)
+                _judge(report, plan)
                 if self._stop.is_set():
                     report.outcome = "interrupted"
                     return
-        _judge(report, finished=True)
+        _judge(report, plan, finished=True)
 
     def _forecast(self, owner: Owner, found: Sequence[Found]) -> PageCounts:
         foreseen = self._foreseen.setdefault(owner[1], {})
@@ -420,10 +421,12 @@ def _add_up(report: ImportReport, batch: Batch) -> None:
     report.rejected += len(batch.rejects)
 
 
-def _judge(report: ImportReport, *, finished: bool = False) -> None:
+def _judge(report: ImportReport, plan: Plan, *, finished: bool = False) -> None:
     """Raise ``ConfigError`` where most of what was parsed, or everything, could not be read."""
     is_most = report.rejected >= _ENOUGH_TO_JUDGE and 2 * report.rejected > report.parsed
-    is_all = finished and 0 < report.rejected == report.parsed and report.rejected >= report.read
+    # Of a dump only a few lines are parsed: that one of them is broken says nothing of the others.
+    least = 1 if plan.sieve is None else _ENOUGH_OF_A_FEW
+    is_all = finished and report.begun == 1 and least <= report.rejected == report.parsed
     if is_most or is_all:
         told = f"; {report.rejects} tells why" if report.rejects else ""
         raise ConfigError(
