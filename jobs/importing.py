@@ -213,6 +213,10 @@ class _Importer:
         started = time.monotonic()
         with files.on_disk(name) as path:
             plan = plan_for(path, self._wanted, self._platforms, now=self._clock.now())
+            if self._order.covers is not None and plan.format == exported.FORMAT:
+                raise ConfigError(
+                    f"--covers is for archives of one channel, {name} is our own export: leave it out"
+                )
             report = ImportReport(file=name, format=plan.format)
             if self._order.dry_run:
                 self._rehearse(path, plan, report, taken)
@@ -311,12 +315,13 @@ class _Importer:
             found = parts.get(owner, [])
             known = self._known(owner, found)
             records = self._records.of(owner, found, known)
+            corrected = corrections_in(found) if self._records.allows_derived(owner[1]) else {}
             report.counts = report.counts + self._store.save_page(
                 stream_id=desk.stream_id,
                 run_id=desk.run_id,
                 records=records,
                 # What a person said is written after it: until then the batch is not done.
-                cursor=cursor.to_json() if not (corrected := corrections_in(found)) else desk.cursor,
+                cursor=desk.cursor if corrected else cursor.to_json(),
                 usage=Usage(),
                 skipped=len(batch.rejects) if owner == archive.lead else 0,
             )
@@ -339,8 +344,7 @@ class _Importer:
         """Note that all of it has been read, and what time it covers."""
         covers = self._order.covers
         if covers is not None:
-            owners = {(one.slug, channel) for channel in self._channels(plan) for one in self._organizations}
-            for owner in sorted({*owners, *archive.desks} - ({archive.lead} - owners)):
+            for owner in [(one.slug, channel) for channel in self._channels(plan) for one in self._organizations]:
                 desk = archive.desk(self._store, owner)
                 zone = self._settings.organization(owner[0]).zone
                 read = desk.coverage.add(*table.day_span(*covers, zone))

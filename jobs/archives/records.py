@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from jobs.hearing import Hearing, account_names, is_known
 from listener.calendar import local_day
+from listener.signals.analysis import Signals
 from storage.corrected import Part
 from storage.correcting import Correction, Name
 from storage.records import Record
@@ -58,12 +59,15 @@ class Records:
     def _carried(found: Found, hearing: Hearing, known: Mapping[str, str]) -> Record:
         assert found.heard is not None  # noqa: S101 - _is_carried has looked
         mention = replace(found.mention, text=hearing.analyzer.redact(found.mention.text))
+        signals = found.heard.signals
+        if not hearing.derived_metrics:
+            signals = Signals(language=signals.language, version=signals.version)
         return Record(
             mention=mention,
             pseudonym=None,
             own=found.heard.own,
             day=local_day(mention.published_at, hearing.zone),
-            signals=None if is_known(mention, known) else found.heard.signals,
+            signals=None if is_known(mention, known) else signals,
         )
 
     def _hearing(self, slug: str, channel: str) -> Hearing:

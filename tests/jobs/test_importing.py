@@ -462,6 +462,32 @@ def test_a_correction_made_here_stays(
     assert [one["purpose"] for one in stored(store)] == ["news"]
 
 
+def test_where_a_platform_allows_no_derived_metrics_an_export_brings_none(
+    bring: Any, store: MentionStore, tmp_path: Path
+) -> None:
+    line = {"channel": "youtube", "external_id": "Ugx1", "kind": "comment", "organization": "mercy", "text": NAMED}
+    line |= {
+        "published_at": "2026-10-26T12:00:00Z",
+        "topics": ["parking"],
+        "purpose": "experience",
+        "language": "en",
+    }
+    line |= {"signals_version": "old/1", "corrected": ["purpose"]}
+    file = tmp_path / "export.jsonl"
+    file.write_text(json.dumps(line) + "\n")
+    bring(file)
+    (row,) = stored(store)
+    assert (row["language"], row["purpose"], row["topics"], row["corrected"]) == ("en", None, [], [])
+
+
+def test_an_export_covers_no_days(bring: Any, tmp_path: Path) -> None:
+    line = {"channel": "survey", "external_id": "1", "kind": "comment", "organization": "mercy", "text": "x"}
+    file = tmp_path / "export.jsonl"
+    file.write_text(json.dumps(line | {"published_at": "2026-10-26T12:00:00Z"}) + "\n")
+    with pytest.raises(ConfigError, match="--covers is for archives of one channel"):
+        bring(file, covers=(date(2026, 10, 1), date(2026, 10, 2)))
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
