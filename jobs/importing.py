@@ -255,6 +255,11 @@ class _Importer:
     ) -> None:
         begun = self._resumed(archive)
         report.begun = begun.place.line
+        lead = archive.desk(self._store, archive.lead)
+        if lead.cursor and begun == Cursor(archive.print):
+            # Begun anew: killed before its first batch is done, it must not count as what it was before.
+            self._move(lead, begun)
+            lead.cursor = begun.to_json()
         path = self._rejects_path(report.file)
         kept = begun.rejects if path not in self._written else path.stat().st_size
         with Rejects(path, report.file, kept=kept) as rejects:

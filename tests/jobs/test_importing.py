@@ -135,6 +135,28 @@ def test_the_same_file_again_is_read_no_further_and_restarted_it_is_equal(
     assert (stream.query, stream.last_run.outcome, stream.coverage.spans) == ("rc", "done", ())
 
 
+def test_restarted_and_stopped_it_goes_on_and_is_not_what_it_was_before(
+    bring: Any, store: MentionStore, tmp_path: Path
+) -> None:
+    file = tmp_path / "rc"
+    file.write_bytes(dumped(1) + dumped(2) + dumped(3))
+    bring(file)
+    stop = threading.Event()
+    stop.set()
+    assert bring(file, restart=True, batch=1, stop=stop).outcome == "interrupted"
+    assert bring(file, batch=1).counts == PageCounts(unchanged=2)
+    before = threading.Event()
+
+    def refuse(_taken: int) -> None:
+        before.set()
+        raise RuntimeError("as if it was killed before its first batch")
+
+    with pytest.raises(RuntimeError):
+        bring(file, restart=True, progress=refuse)
+    assert before.is_set()
+    assert bring(file).counts == PageCounts(unchanged=3)
+
+
 def test_a_file_that_has_changed_is_told_and_read_anew_on_request(bring: Any, tmp_path: Path) -> None:
     file = tmp_path / "rc"
     file.write_bytes(dumped(1))
