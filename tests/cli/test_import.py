@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,7 @@ def test_a_signal_keeps_the_batch_in_hand_and_the_next_import_goes_on(
     )
     database = here / "listener.db"
     while started.poll() is None and not (database.exists() and stored(database)):
-        pass
+        time.sleep(0.02)
     started.send_signal(signal.SIGINT)
     out, _ = started.communicate(timeout=60)
     assert (started.returncode, table(out)["outcome"]) == (130, "interrupted")

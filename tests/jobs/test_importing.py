@@ -22,7 +22,7 @@ from jobs.importing import ImportReport, Order, import_archives
 from jobs.ingest import ingest
 from jobs.rollup import roll_up
 from jobs.summary import weekly_summary
-from listener.clock import SteppedClock, SystemClock
+from listener.clock import SteppedClock
 from listener.errors import ConfigError, LeaseHeld
 from listener.mention import Purpose
 from listener.settings import Settings
@@ -547,10 +547,3 @@ def test_a_topic_that_is_not_in_force_is_heard_anew(bring: Any, store: MentionSt
     (row,) = stored(store)
     assert row["topics"] == ["parking"]
     assert row["signals_version"].startswith(Taxonomy.load(None).version) or row["signals_version"] != "old/1"
-
-
-def test_the_clock_of_a_report_is_the_machines(bring: Any, tmp_path: Path) -> None:
-    file = tmp_path / "rc"
-    file.write_bytes(dumped(1))
-    before = SystemClock().now()
-    assert 0 <= bring(file).seconds <= (SystemClock().now() - before).total_seconds() + 1
