@@ -6,14 +6,14 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks import ingest, latency, memory, signals, startup
+from benchmarks import archives, ingest, latency, memory, signals, startup
 from benchmarks.databases import databases
 from benchmarks.measure import machine, progress, show
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NAMES = ("startup", "signals", "ingest", "latency", "memory")
+_NAMES = ("startup", "signals", "ingest", "archives", "latency", "memory")
 
 
 def main() -> None:
@@ -39,6 +39,8 @@ def main() -> None:
             signals.run(made, asked.scale)
         if "ingest" in names:
             ingest.run(made, asked.scale)
+        if "archives" in names:
+            archives.run(made, asked.scale)
         if "latency" in names:
             filled = latency.run(made, asked.scale)
         if "memory" in names:

@@ -8,7 +8,7 @@ import pkgutil
 from importlib.metadata import version
 from typing import TYPE_CHECKING, cast
 
-from connectors.base import Connector, ConnectorSettings, StreamSpec
+from connectors.base import Connector, ConnectorSettings, ReadsArchives, StreamSpec
 from listener.errors import AuthError, ConfigError
 from listener.settings import nearest, parse
 
@@ -45,6 +45,14 @@ def connector_class(channel: str, *, where: str = "") -> type[Connector]:
             f"(there are: {', '.join(known)})"
         )
     return known[channel]
+
+
+def archive_readers() -> dict[str, type[ReadsArchives]]:
+    """Return which connector reads each format of archives, in alphabetical order of the connectors."""
+    readers = [kind for kind in discover().values() if hasattr(kind, "archive_formats")]
+    return {
+        name: reader for reader in cast("list[type[ReadsArchives]]", readers) for name in reader.archive_formats
+    }
 
 
 def connector_settings(settings: Settings, channel: str) -> ConnectorSettings:

@@ -134,13 +134,6 @@ def read_more(item: Any) -> tuple[str, tuple[str, ...]] | None:
     return parent, tuple(child for child in children if isinstance(child, str) and child)
 
 
-def name_pattern(names: Iterable[str]) -> re.Pattern[str] | None:
-    """Return what finds any of ``names`` as a word of its own, case aside, handles with and without ``@``."""
-    words = [name.strip().removeprefix("@").split() for name in names]
-    known = [r"\s+".join(map(re.escape, word)) for word in words if word]
-    return re.compile(rf"(?<!\w)(?:{'|'.join(known)})(?!\w)", re.IGNORECASE) if known else None
-
-
 def _unrolled(children: list[Any]) -> Iterator[Any]:
     waiting = children[::-1]
     while waiting:

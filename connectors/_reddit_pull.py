@@ -20,11 +20,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from connectors._reddit_api import Unreadable
-from connectors._reddit_items import name_pattern, read_items, read_listing
+from connectors._reddit_items import read_items, read_listing
 from connectors._reddit_threads import AT_ONCE, Threads
 from connectors.base import Page, Room
 from listener.errors import AuthError, RetryLater
 from listener.mention import Kind
+from listener.names import NamePattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -82,7 +83,7 @@ class Pull:
     ) -> None:
         self._api = api
         self._query = stream.query
-        self._names = name_pattern(stream.names)
+        self._names = NamePattern.of(stream.names)
         self._window = window
         self._room = Room(window.limit)
         self._meter = meter
@@ -229,7 +230,7 @@ class Pull:
         return tuple(wanted), skipped, older
 
     def _names_it(self, mention: Mention) -> bool:
-        return self._names is not None and self._names.search(mention.text) is not None
+        return self._names is not None and self._names.is_in(mention.text)
 
     def _finish(self, state: dict[str, Any], plan: Mapping[str, Any], *, is_cut: bool) -> None:
         """Move the mark, and say which span of this listing has been read without a gap."""

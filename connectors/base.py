@@ -289,6 +289,41 @@ class Connector(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archived:
+    """A mention as an archive holds it, and the accounts, subreddits or channels that it was posted to or under.
+
+    ``places`` are written as ``own_accounts`` are in the configuration.
+    """
+
+    mention: Mention
+    places: tuple[str, ...] = ()
+
+
+class ReadsArchives(Protocol):
+    """A connector that knows how archives of its platform are written: files that somebody else has read.
+
+    It knows nothing of files: it is handed objects of JSON, or rows of a table as objects of texts.
+    """
+
+    channel: ClassVar[str]
+    archive_formats: ClassVar[tuple[str, ...]]
+    """What ``listener import --as`` calls them."""
+
+    @classmethod
+    def archive_format(cls, payload: Mapping[str, Any]) -> str | None:
+        """Return which of its formats ``payload`` looks like, or None."""
+        ...
+
+    @classmethod
+    def archived(cls, payload: Mapping[str, Any], *, seen_at: datetime) -> Iterator[Archived | SkipItem]:
+        """Yield what ``payload`` holds: one item, or a page of them; a ``SkipItem`` for each that is none.
+
+        What was removed is a tombstone of the moment ``seen_at``. Never raises for what a payload holds.
+        """
+        ...
+
+
 def require_query(stream: StreamSpec) -> None:
     """Raise ``ConfigError`` where a stream of a kind that needs a query has none."""
     if not stream.query.strip():

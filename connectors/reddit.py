@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_validator
 
+from connectors import _reddit_archive
 from connectors._reddit_api import RedditApi
 from connectors._reddit_items import CHANNEL, normalise, read_items, read_listing, tombstone
 from connectors._reddit_pull import Pull
 from connectors._reddit_threads import AT_ONCE
 from connectors.base import (
+    Archived,
     ConnectorSettings,
     Cursor,
     Limits,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from listener.clock import Clock
+    from listener.errors import SkipItem
 
 _SUBREDDIT = re.compile(r"[A-Za-z0-9_]{2,50}")
 _TOO_MANY_AT_ONCE = 20
@@ -97,6 +100,7 @@ class RedditConnector:
     # Reddit wants deletions followed within 48 hours as a routine; look-ups set out every six.
     recheck_every: ClassVar[timedelta | None] = timedelta(hours=42)
     settings_model: ClassVar[type[ConnectorSettings]] = RedditSettings
+    archive_formats: ClassVar[tuple[str, ...]] = _reddit_archive.FORMATS
     options_model: ClassVar[type[StreamOptions]] = RedditOptions
 
     def __init__(
@@ -117,6 +121,16 @@ class RedditConnector:
     def check_stream(cls, stream: StreamSpec) -> None:
         """Refuse a search without a query."""
         require_query(stream)
+
+    @classmethod
+    def archive_format(cls, payload: Mapping[str, Any]) -> str | None:
+        """Return which of its formats ``payload`` looks like (see :mod:`connectors._reddit_archive`), or None."""
+        return _reddit_archive.archive_format(payload)
+
+    @classmethod
+    def archived(cls, payload: Mapping[str, Any], *, seen_at: datetime) -> Iterator[Archived | SkipItem]:
+        """Yield what ``payload`` holds (see :mod:`connectors._reddit_archive`)."""
+        yield from _reddit_archive.archived(payload, seen_at=seen_at)
 
     def pull(self, stream: StreamSpec, cursor: Cursor, window: Window, meter: Meter) -> Iterator[Page]:
         """Yield what is new (see :mod:`connectors._reddit_pull`).

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from connectors import _x_archive
 from connectors._x_posts import (
     CHANNEL,
     gone,
@@ -33,6 +34,7 @@ from connectors._x_posts import (
 from connectors._x_sweep import INDEXED_AFTER, Position, Sweep
 from connectors._x_transport import HOST, Refused, open_client
 from connectors.base import (
+    Archived,
     ConnectorSettings,
     Cursor,
     Limits,
@@ -138,6 +140,7 @@ class TwitterConnector:
     lookback: ClassVar[timedelta | None] = LOOKBACK
     recheck_every: ClassVar[timedelta | None] = None
     settings_model: ClassVar[type[ConnectorSettings]] = TwitterSettings
+    archive_formats: ClassVar[tuple[str, ...]] = _x_archive.FORMATS
     options_model: ClassVar[type[StreamOptions]] = TwitterOptions
 
     def __init__(
@@ -172,6 +175,17 @@ class TwitterConnector:
                 f"query has {len(stream.query.strip())} characters: X takes {QUERY_LENGTH} at the most, "
                 "so make two streams of it"
             )
+
+    @classmethod
+    def archive_format(cls, payload: Mapping[str, Any]) -> str | None:
+        """Return which of its formats ``payload`` looks like (see :mod:`connectors._x_archive`), or None."""
+        return _x_archive.archive_format(payload)
+
+    @classmethod
+    def archived(cls, payload: Mapping[str, Any], *, seen_at: datetime) -> Iterator[Archived | SkipItem]:
+        """Yield what ``payload`` holds (see :mod:`connectors._x_archive`)."""
+        del seen_at  # nothing in an archive of X says that a post is gone
+        yield from _x_archive.archived(payload)
 
     def pull(self, stream: StreamSpec, cursor: Cursor, window: Window, meter: Meter) -> Iterator[Page]:
         """Finish the sweep that was cut off, where there is one, then make a new one."""

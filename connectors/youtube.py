@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, field_serializer
 
+from connectors import _youtube_archive
 from connectors._youtube_api import IDS_AT_ONCE, YoutubeApi, quota_day
 from connectors._youtube_cursor import Reading, at, depth_of, open_pull, open_track
 from connectors._youtube_discovery import discover
@@ -22,6 +23,7 @@ from connectors._youtube_items import comment_count, is_video, normalise, shown_
 from connectors._youtube_session import Orders, Session
 from connectors._youtube_threads import ThreadReader
 from connectors.base import (
+    Archived,
     ConnectorSettings,
     Cursor,
     Limits,
@@ -35,7 +37,7 @@ from connectors.base import (
     read_each,
     require_query,
 )
-from listener.errors import ConfigError, QuotaExhausted
+from listener.errors import ConfigError, QuotaExhausted, SkipItem
 from listener.settings import Duration
 
 if TYPE_CHECKING:
@@ -105,6 +107,7 @@ class YoutubeConnector:
     lookback: ClassVar[timedelta | None] = None
     recheck_every: ClassVar[timedelta | None] = None
     settings_model: ClassVar[type[ConnectorSettings]] = YoutubeSettings
+    archive_formats: ClassVar[tuple[str, ...]] = _youtube_archive.FORMATS
     options_model: ClassVar[type[StreamOptions]] = YoutubeOptions
 
     def __init__(
@@ -136,6 +139,17 @@ class YoutubeConnector:
             require_query(stream)
         elif not stream.options.get("account"):
             raise ConfigError('account is missing: write account = "UC…", the id of the channel to read')
+
+    @classmethod
+    def archive_format(cls, payload: Mapping[str, Any]) -> str | None:
+        """Return which of its formats ``payload`` looks like (see :mod:`connectors._youtube_archive`), or None."""
+        return _youtube_archive.archive_format(payload)
+
+    @classmethod
+    def archived(cls, payload: Mapping[str, Any], *, seen_at: datetime) -> Iterator[Archived | SkipItem]:
+        """Yield what ``payload`` holds (see :mod:`connectors._youtube_archive`)."""
+        del seen_at  # nothing in an archive of YouTube says that a comment is gone
+        yield from _youtube_archive.archived(payload)
 
     def pull(self, stream: StreamSpec, cursor: Cursor, window: Window, meter: Meter) -> Iterator[Page]:
         """Yield new videos, the followed videos as they are now, and their new comments and replies."""

@@ -117,7 +117,7 @@ def _content(file: Path) -> str:
 
 
 def _records(file: Path, content: str) -> Iterator[Line]:
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=_delimiter(content), strict=True)
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter_of(content), strict=True)
     while True:
         begins = reader.line_num + 1
         try:
@@ -132,8 +132,11 @@ def _records(file: Path, content: str) -> Iterator[Line]:
             yield Line(begins, cells)
 
 
-def _delimiter(content: str) -> str:
-    """Return what separates the columns: where a comma is a decimal mark, spreadsheets write semicolons."""
+def delimiter_of(content: str) -> str:
+    """Return what separates the columns: where a comma is a decimal mark, spreadsheets write semicolons.
+
+    The first line that is not empty tells.
+    """
     header = re.split(r"[\r\n]", content.lstrip("\r\n"), maxsplit=1)[0]
     return max(_DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark), ())))
 

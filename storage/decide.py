@@ -75,6 +75,8 @@ def decide(record: Record, stored: Stored | None) -> Decision:
     An older copy never overwrites a newer edit: copies are ordered by their edit mark, a copy without one is
     the oldest. A tombstone stays one until the platform shows the item with a text again. A tombstone keeps
     topics, sentiment and metrics: the counts of the past do not change because somebody deleted a post.
+    A copy from an archive is older than any other: it brings what the store does not have yet, an edit that is
+    newer by its mark and figures that nobody has given. It removes nothing, and restores nothing.
 
     Raises ``ValueError`` for a text that is new to the store and comes without signals.
     """
@@ -83,6 +85,8 @@ def decide(record: Record, stored: Stored | None) -> Decision:
         if record.signals is None and mention.removed_at is None:
             raise ValueError(f"{mention.channel} {mention.external_id} is new and comes without signals")
         return Decision(fate=Fate.NEW, metrics=_newer(None, mention.metrics))
+    if record.archived:
+        return _decide_archived(record, stored)
     if mention.removed_at is not None:
         return Decision(fate=Fate.KEPT if stored.removed_at else Fate.REMOVED)
     same_text = text_fingerprint(mention.text) == stored.text_fingerprint
@@ -95,6 +99,26 @@ def decide(record: Record, stored: Stored | None) -> Decision:
         fate=_fate(record, stored, same_text=same_text, older=older),
         metrics=_newer(stored.metrics, mention.metrics),
     )
+
+
+def _decide_archived(record: Record, stored: Stored) -> Decision:
+    mention = record.mention
+    if mention.removed_at is not None or stored.removed_at is not None:
+        return Decision(fate=Fate.KEPT)
+    newer = (mention.edited_at or _NEVER) > (stored.edited_at or _NEVER)
+    metrics = _newer(stored.metrics, mention.metrics if newer else _only_missing(stored.metrics, mention.metrics))
+    if text_fingerprint(mention.text) == stored.text_fingerprint:
+        return Decision(fate=Fate.MARKED if newer else Fate.KEPT, metrics=metrics)
+    if newer and record.signals is not None:
+        return Decision(fate=Fate.EDITED, metrics=metrics)
+    return Decision(fate=Fate.KEPT)
+
+
+def _only_missing(stored: Metrics | None, given: Metrics) -> Metrics:
+    """Return the figures of ``given`` that are not stored."""
+    known = stored or Metrics()
+    names = [metric.name for metric in fields(Metrics) if getattr(known, metric.name) is None]
+    return Metrics(**{name: getattr(given, name) for name in names})
 
 
 def _fate(record: Record, stored: Stored, *, same_text: bool, older: bool) -> Fate:

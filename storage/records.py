@@ -22,7 +22,7 @@ class Record:
     ``mention.text`` is redacted already. ``pseudonym`` stands for the author, or is None. ``own`` says that
     the organization wrote it itself. ``day`` is the organization's own day of ``published_at`` (see
     :mod:`listener.calendar`). ``signals`` is None where the text is what the store already has: what was
-    heard in it then is kept.
+    heard in it then is kept. ``archived`` says that the copy is an archive's, older than what a platform says now.
     """
 
     mention: Mention
@@ -30,6 +30,7 @@ class Record:
     own: bool
     day: int
     signals: Signals | None
+    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True)

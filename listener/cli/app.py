@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from listener.cli import ask, correct, database, demo, evaluate, pull, setup, taxonomy
+from listener.cli import archives, ask, correct, database, demo, evaluate, pull, setup, taxonomy
 from listener.cli.logs import LogFormat, configure
 from listener.cli.options import flag
 from listener.cli.state import DEFAULT_CONFIG, State
@@ -74,7 +74,7 @@ def root(
     context.obj = State(config=config, env_file=env_file, quiet=quiet, log_format=log_format)
 
 
-for commands in (setup, pull, ask, correct, demo):
+for commands in (setup, pull, archives, ask, correct, demo):
     commands.register(app)
 app.add_typer(taxonomy.app, name="topics")
 app.add_typer(evaluate.sentiment_app, name="sentiment")

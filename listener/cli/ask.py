@@ -131,30 +131,31 @@ def query(
     from listener.calendar import parse_iso_week
     from listener.cli import values
     from storage import queries
+    from storage.correcting import known_channels
 
     state = state_of(context)
     first, last = values.day(since, "--since"), values.day(until, "--until")
     values.in_order(first, last)
-    filters = queries.Filters(
-        organizations=tuple(one.slug for one in values.organizations(state.settings, organization))
-        if organization
-        else (),
-        channels=values.channels(channel or []),
-        topics=tuple(_topics(state.taxonomy.slugs, topic or [])),
-        purposes=tuple(purpose or ()),
-        sentiments=tuple(sentiment or ()),
-        since=first,
-        until=last,
-        weeks=tuple(parse_iso_week(one) for one in week or ()),
-        kinds=tuple(kind or ()),
-        languages=tuple(language or ()),
-        contains=contains,
-        own=own,
-        needs_review=review,
-        corrected=corrected,
-    )
     style = style or style_for(output)
     with state.store(read_only=True) as store:
+        filters = queries.Filters(
+            organizations=tuple(one.slug for one in values.organizations(state.settings, organization))
+            if organization
+            else (),
+            channels=values.channels(channel or [], known_channels(store) if channel else ()),
+            topics=tuple(_topics(state.taxonomy.slugs, topic or [])),
+            purposes=tuple(purpose or ()),
+            sentiments=tuple(sentiment or ()),
+            since=first,
+            until=last,
+            weeks=tuple(parse_iso_week(one) for one in week or ()),
+            kinds=tuple(kind or ()),
+            languages=tuple(language or ()),
+            contains=contains,
+            own=own,
+            needs_review=review,
+            corrected=corrected,
+        )
         if count_by is not None:
             if after is not None:
                 raise ConfigError("--after goes on a list of mentions; counts have no pages: leave it out")

@@ -112,13 +112,18 @@ class State:
         return _console(stderr=True)
 
     @contextmanager
-    def progress(self) -> Iterator[Progress]:
-        """Show progress bars on standard error, where it is a terminal and nobody asked for quiet."""
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    def progress(self, *, of_bytes: bool = False) -> Iterator[Progress]:
+        """Show progress bars on standard error, where it is a terminal and nobody asked for quiet.
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        Those ``of_bytes`` show how many a second are done, and how long the rest will take.
+        """
+        from rich import progress as rich
+
+        counted: tuple[rich.ProgressColumn, ...] = (rich.MofNCompleteColumn(), rich.TimeElapsedColumn())
+        measured = (rich.DownloadColumn(), rich.TransferSpeedColumn(), rich.TimeRemainingColumn())
+        columns = (rich.TextColumn("{task.description}"), rich.BarColumn(), *(measured if of_bytes else counted))
         shown = self.err.is_terminal and not self.quiet and self.log_format is LogFormat.TEXT
-        with Progress(*columns, console=self.err, transient=True, disable=not shown) as bar:
+        with rich.Progress(*columns, console=self.err, transient=True, disable=not shown) as bar:
             yield bar
 
     def say(self, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -49,12 +50,16 @@ def organizations(settings: Settings, slugs: list[str]) -> tuple[OrganizationSet
     return tuple(settings.organization(slug) for slug in slugs) or settings.organizations
 
 
-def channels(names: list[str]) -> tuple[str, ...]:
-    """Return the named channels; raises ``ConfigError`` for an unknown one, with the nearest known."""
+def channels(names: list[str], stored: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the named channels; raises ``ConfigError`` for an unknown one, with the nearest known.
+
+    Known are those that have a connector, and ``stored`` ones: what was imported may be of any.
+    """
     import connectors
 
     for name in names:
-        connectors.connector_class(name, where="--channel")
+        if name not in stored:
+            connectors.connector_class(name, where="--channel")
     return tuple(names)
 
 

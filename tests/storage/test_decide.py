@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,6 +53,53 @@ def test_fate(
     decision = decide(record(**arrives), stored and Stored(id=1, **stored))
     assert decision == Decision(fate=fate)
     assert decision.changes is (fate is not Fate.KEPT)
+
+
+@pytest.mark.parametrize(
+    ("arrives", "stored", "fate"),
+    [
+        ({"text": "new"}, None, Fate.NEW),
+        ({"text": "", "removed_at": LATE, "heard": False}, None, Fate.NEW),
+        ({"text": "old"}, OLD, Fate.KEPT),
+        ({"text": "new"}, OLD, Fate.KEPT),
+        ({"text": "new", "edited_at": LATE}, OLD, Fate.EDITED),
+        ({"text": "new", "edited_at": LATE, "heard": False}, OLD, Fate.KEPT),
+        ({"text": "new", "edited_at": LATE}, OLD | {"edited_at": LATE}, Fate.KEPT),
+        ({"text": "new", "edited_at": EARLY}, OLD | {"edited_at": LATE}, Fate.KEPT),
+        ({"text": "old", "edited_at": LATE}, OLD | {"edited_at": EARLY}, Fate.MARKED),
+        ({"text": "old", "edited_at": EARLY}, OLD | {"edited_at": LATE}, Fate.KEPT),
+        ({"text": "old"}, OLD | {"language": "fr"}, Fate.KEPT),
+        ({"text": "", "removed_at": LATE, "heard": False}, OLD, Fate.KEPT),
+        ({"text": "back"}, GONE, Fate.KEPT),
+        ({"text": "back", "edited_at": LATE}, GONE, Fate.KEPT),
+    ],
+)
+def test_the_fate_of_a_copy_from_an_archive(
+    record: Callable[..., Record], arrives: dict[str, Any], stored: dict[str, Any] | None, fate: Fate
+) -> None:
+    copy = replace(record(**arrives), archived=True)
+    assert decide(copy, stored and Stored(id=1, **stored)) == Decision(fate=fate)
+
+
+@pytest.mark.parametrize(
+    ("edited_at", "given", "known", "written"),
+    [
+        (None, Metrics(likes=1), Metrics(likes=9), None),
+        (None, Metrics(likes=1, views=5), Metrics(likes=9), Metrics(likes=9, views=5)),
+        (None, Metrics(likes=1), None, Metrics(likes=1)),
+        (None, Metrics(), None, None),
+        (LATE, Metrics(likes=1), Metrics(likes=9, views=5), Metrics(likes=1, views=5)),
+    ],
+)
+def test_figures_of_an_archive_fill_what_is_missing(
+    record: Callable[..., Record],
+    edited_at: datetime | None,
+    given: Metrics,
+    known: Metrics | None,
+    written: Metrics | None,
+) -> None:
+    copy = replace(record(text="old", metrics=given, edited_at=edited_at), archived=True)
+    assert decide(copy, Stored(id=1, metrics=known, **OLD)).metrics == written
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from connectors._reddit_items import name_pattern, read_listing, read_more, read_things, read_tree
+from connectors._reddit_items import read_listing, read_more, read_things, read_tree
 from connectors._reddit_pull import time_filter
 from connectors.reddit import RedditOptions, normalise
 from listener.errors import RetryLater, SkipItem
@@ -17,7 +17,6 @@ from listener.mention import Kind
 NOW = datetime(2026, 11, 10, 15, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
-NAMES = ("St. Elsewhere Hospital", "St. Elsewhere", "@StElsewhere")
 
 
 @pytest.mark.parametrize(
@@ -53,29 +52,6 @@ def test_what_is_no_subreddit_is_refused(written: list[str]) -> None:
 )
 def test_the_time_filter_reaches_back_far_enough(back: timedelta | None, expected: str) -> None:
     assert time_filter(NOW, None if back is None else (NOW - back).timestamp()) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "is_named"),
-    [
-        ("at ST. ELSEWHERE again", True),
-        ("(St.  Elsewhere\nHospital)", True),
-        ("St. Elsewheres", False),
-        ("ask @stelsewhere.", True),
-        ("StElsewhere", True),
-        ("MyStElsewhere", False),
-        ("elsewhere", False),
-        ("", False),
-    ],
-)
-def test_a_comment_names_the_organization(text: str, is_named: bool) -> None:
-    pattern = name_pattern(NAMES)
-    assert pattern is not None
-    assert bool(pattern.search(text)) is is_named
-
-
-def test_no_names_name_nothing() -> None:
-    assert name_pattern([" ", "@"]) is None
 
 
 @pytest.mark.parametrize(

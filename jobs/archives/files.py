@@ -1,0 +1,212 @@
+"""Archives as streams of bytes: found by name or pattern, unpacked by their first bytes, known again later.
+
+A compressed archive cannot be entered in its middle: to go on from a place in its content, what stands before is
+unpacked once more and thrown away, which takes a small part of what reading took.
+"""
+
+from __future__ import annotations
+
+import bz2
+import glob
+import gzip
+import hashlib
+import io
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from listener.errors import ConfigError
+
+STANDARD_INPUT = "-"
+_LARGEST_WINDOW = 2**31
+"""What ``zstd --long=31`` packs with, as the large monthly dumps do: unpacking one takes so much memory."""
+_SAMPLE = 64 * 1024
+_MAGIC = ((b"\x28\xb5\x2f\xfd", "zstd"), (b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"))
+_SKIPPABLE = bytes(range(0x50, 0x60))
+_SKIPPABLE_REST = b"\x2a\x4d\x18"
+_AT_ONCE = 1 << 20
+_SLICE = 16 * 1024
+"""Packed bytes given to zstd at a time: what they unpack to is held at once."""
+
+
+class Source(Protocol):
+    """What a reader asks of a stream."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to ``size`` bytes, none only at the end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What tells that a file is the one of before: its size in bytes, a digest of its first and last 64 KiB."""
+
+    size: int
+    digest: str
+
+
+class Content:
+    """An open archive: its unpacked bytes. Reading raises ``ConfigError`` where it is damaged or cut off."""
+
+    def __init__(self, name: str, stream: Source, taken: Callable[[], int]) -> None:
+        self._name = name
+        self._stream = stream
+        self.taken = taken
+        """Tells how many packed bytes have been taken from the file so far."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return up to ``size`` bytes, none only at the end."""
+        with _problems(self._name):
+            return self._stream.read(size)
+
+    def skip(self, count: int) -> None:
+        """Go ``count`` unpacked bytes on."""
+        if isinstance(self._stream, io.BufferedReader) and self._stream.seekable():
+            self._stream.seek(count, io.SEEK_CUR)
+            return
+        while count > 0 and (some := self.read(min(count, _AT_ONCE))):
+            count -= len(some)
+
+
+def expand(patterns: Iterable[str]) -> list[str]:
+    """Return the files that names and patterns (``*``, ``?``, ``[…]``, ``**``) stand for, each once, in order.
+
+    ``-`` is standard input. Raises ``ConfigError`` for a pattern without a file, and a name that is none.
+    """
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        if pattern == STANDARD_INPUT or Path(pattern).exists() or not glob.has_magic(pattern):
+            some = [pattern]
+        else:
+            # By the module: Path.glob takes no pattern that begins at the root.
+            some = sorted(name for name in glob.glob(pattern, recursive=True) if Path(name).is_file())  # noqa: PTH207
+            if not some:
+                raise ConfigError(f"no file is named as {pattern}: check the pattern")
+        found.update(dict.fromkeys(some))
+    for name in found:
+        if name != STANDARD_INPUT and not Path(name).is_file():
+            kind = "is no file" if Path(name).exists() else "does not exist"
+            raise ConfigError(f"{name} {kind}: check its name, or quote a pattern such as 'dumps/*.zst'")
+    return list(found)
+
+
+def fingerprint(path: Path) -> Fingerprint:
+    """Return what the file is known by; raises ``ConfigError`` where it cannot be read."""
+    with _problems(str(path)), path.open("rb") as file:
+        size = path.stat().st_size
+        digest = hashlib.sha256(file.read(_SAMPLE))
+        file.seek(max(0, size - _SAMPLE))
+        digest.update(file.read(_SAMPLE))
+    return Fingerprint(size, digest.hexdigest()[:32])
+
+
+@contextmanager
+def opened(name: str) -> Iterator[Content]:
+    """Open an archive for a block, unpacked where it is zstd, gzip or bzip2.
+
+    What it is packed with is told by its first bytes. Raises ``ConfigError`` where it cannot be opened.
+    """
+    with ExitStack() as open_files:
+        with _problems(name):
+            raw = open_files.enter_context(Path(name).open("rb"))
+            counted = _Counted(raw)
+            stream = _unpacked(io.BufferedReader(counted, _AT_ONCE), open_files)
+        yield Content(name, stream, lambda: counted.count)
+
+
+@contextmanager
+def on_disk(name: str) -> Iterator[str]:
+    """Give the name of a file that can be read again: standard input is kept in one for the block, as it came."""
+    if name != STANDARD_INPUT:
+        yield name
+        return
+    with tempfile.NamedTemporaryFile(prefix="listener-import-") as kept:
+        shutil.copyfileobj(sys.stdin.buffer, kept, _AT_ONCE)
+        kept.flush()
+        yield kept.name
+
+
+class _Counted(io.RawIOBase):
+    """Counts what is read; seeks where what it wraps can."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self.count = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._raw.seekable()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self.count = self._raw.seek(offset, whence)
+        return self.count
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]  # io names no type for it
+        some = self._raw.read(len(buffer))
+        buffer[: len(some)] = some
+        self.count += len(some)
+        return len(some)
+
+
+def _unpacked(file: io.BufferedReader, open_files: ExitStack) -> Source:
+    head = file.peek(4)[:4]
+    packing = next((name for magic, name in _MAGIC if head.startswith(magic)), None)
+    if head[1:] == _SKIPPABLE_REST and head[:1] in _SKIPPABLE:
+        packing = "zstd"
+    if packing == "zstd":
+        return _Zstd(file)
+    if packing == "gzip":
+        return open_files.enter_context(gzip.GzipFile(fileobj=file))
+    if packing == "bzip2":
+        return open_files.enter_context(bz2.BZ2File(file))
+    return file
+
+
+class _Zstd:
+    """Unpacks the frames of a zstd file one after the other, and tells where the last one is cut off."""
+
+    def __init__(self, file: io.BufferedReader) -> None:
+        import zstandard
+
+        self._file = file
+        self._unpacker = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
+        self._frame: Any = None
+        self._packed = self._ready = b""
+
+    def read(self, size: int = -1, /) -> bytes:
+        while not self._ready:
+            self._packed = self._packed or self._file.read(_SLICE)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("it ends within a frame")
+                return b""
+            if self._frame is None:
+                self._frame = self._unpacker.decompressobj()
+            self._ready = self._frame.decompress(self._packed)
+            self._packed = b""
+            if self._frame.eof:
+                self._packed, self._frame = self._frame.unused_data, None
+        some = self._ready if size < 0 else self._ready[:size]
+        self._ready = self._ready[len(some) :]
+        return some
+
+
+@contextmanager
+def _problems(name: str) -> Iterator[None]:
+    """Turn what goes wrong with a file into a ``ConfigError`` that names it and what to do."""
+    import zstandard
+
+    try:
+        yield
+    except (EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise ConfigError(f"{name} is damaged or was cut off ({error}): fetch it again") from error
+    except OSError as error:
+        raise ConfigError(f"{name} cannot be read: {error.strerror or error}; check the file") from error
