@@ -22,7 +22,7 @@ from listener.resources import config_file
 from listener.signals.models import WEIGHTS
 from listener.signals.taxonomy import Taxonomy
 
-VERSION = "models-2"
+VERSION = "models-3"
 """Goes up with each training whose models are shipped: what an older version heard can be told by it."""
 _JUDGES = ("topics", "sentiment", "purpose", "held-out")
 
