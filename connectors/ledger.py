@@ -1,4 +1,4 @@
-"""Where it is written down what a platform's day has cost: for one run by itself, or for all workers in one place."""
+"""Where it is written what a platform's day has cost: by one run for itself, or for all workers in one place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Standing:
 
 
 class Ledger(Protocol):
-    """What one run takes of a platform's day. Where workers share it, each call is one step that none can halve."""
+    """What one run takes of a platform's day; where workers share it, each call is one step that none halves."""
 
     @property
     def reserved(self) -> Usage:

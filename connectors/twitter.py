@@ -316,6 +316,7 @@ class TwitterConnector:
         items, missing = self._posts(identities, meter)
         outdated = {versions(item)[-1]: versions(item)[0] for item in items if versions(item)[-1] != item["id"]}
         if outdated:
+            meter.afford(least=len(outdated), most=len(outdated), posts_read=1, cost_microusd=POST_MICROUSD)
             newest, newest_gone = self._posts(list(outdated), meter)
             items = [item for item in items if versions(item)[-1] not in outdated] + newest
             missing |= {outdated[identity] for identity in newest_gone if identity in outdated}

@@ -1,8 +1,11 @@
-"""Runs the jobs on their schedule: one leader among any number of processes, each stream at its own pace.
+"""Runs the jobs on their schedule: any number of processes on one database, each stream at its own pace.
 
-Nothing about the schedule is kept in the database: it is made from the configuration at every start, and what
-was missed meanwhile is caught up from the cursors. Only two things are shared between processes: the lease
-that says who leads, and each stream's own lease, rest and cursor.
+One process leads, by a lease: it plans, which is to write down what is due (``jobs/planning.py``). Every process
+takes what is due and does it, each turn under a lease of its own (``jobs/workers.py``). So a process more takes a
+share of the streams, and what one leaves behind when it dies is taken up by the others.
+
+What the database keeps of the schedule is when each job's last turn was planned, and whether it is due: how often
+comes from the configuration at every start, and what was missed meanwhile is caught up from the cursors.
 """
 
 from __future__ import annotations
@@ -11,49 +14,53 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 import connectors as installed
 from jobs import leases
 from jobs.connections import stream_state
-from jobs.ingest import ingest
-from jobs.refresh import refresh
+from jobs.ingest import Duty, ingest
+from jobs.planning import Job, Planner
+from jobs.refresh import refresh, refresh_lease
 from jobs.rollup import roll_up
 from jobs.stopping import stop_on_signal
-from listener.errors import ListenerError, StoreError
-from listener.usage import Usage
+from jobs.workers import Threads, Work, Worker
+from listener.errors import LeaseHeld, StoreError
+from listener.signals.taxonomy import Taxonomy
+from storage.records import Fence
+from storage.registry import stream_lease
 
 if TYPE_CHECKING:
-    from apscheduler.events import JobEvent
-    from apscheduler.schedulers.background import BackgroundScheduler
-
     from connectors.base import StreamSpec
     from jobs.connections import Platforms
     from listener.clock import Clock
     from listener.settings import Settings
+    from storage.records import Turn
     from storage.store import MentionStore
 
 logger = logging.getLogger(__name__)
 
 LEASE = "scheduler"
-_INGEST = "ingest "
-_MOST_JITTER = 60.0
+ROLLUP = "rollup"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How often the jobs that are no stream's run, and how long a silent leader keeps its lease.
+    """How often the jobs that are no stream's run, and for how long a silent process keeps its leases.
 
-    ``late``: a run that could not start for longer than this is recorded as missed and left to its next turn.
+    ``lease`` is the leader's, ``turn`` that of whoever does a turn. ``poll`` is how often the leader looks for
+    what to plan, and a thread without work for what is due. ``late``: where a turn has waited for longer than
+    this when the next one comes, that one is recorded as missed.
     """
 
     rollup: timedelta = timedelta(minutes=1)
     refresh: timedelta = timedelta(hours=6)
     lease: timedelta = timedelta(seconds=30)
+    turn: timedelta = timedelta(minutes=5)
+    poll: timedelta = timedelta(seconds=1)
     late: timedelta = timedelta(hours=1)
 
     @property
@@ -65,68 +72,105 @@ class Pace:
 DEFAULT_PACE = Pace()
 
 
+def default_threads(channels: int) -> int:
+    """Return how many turns a process does at once where nobody says: one for each channel, and one to count."""
+    return channels + 1
+
+
+def connections_for(threads: int) -> int:
+    """Return how many connections to the database so many threads need: one each, and one for who plans."""
+    return threads + 1
+
+
 def run_scheduler(
     settings: Settings,
     store: MentionStore,
     *,
     clock: Clock,
     pace: Pace = DEFAULT_PACE,
+    threads: int,
     stop: threading.Event | None = None,
     platforms: Platforms = installed,
 ) -> None:
     """Pull every configured stream on its schedule until ``stop`` is set or SIGTERM or SIGINT arrives.
 
-    Only the holder of the lease works; any other process stands by and takes over when the lease runs out, at
-    once where its holder was killed on the same machine. Told to stop, the pages in hand are finished and
-    kept, and the lease is let go. A second signal ends the process as it ends any other.
+    Other processes may do the same on the same database: they share the streams, and one of them plans. This
+    one does ``threads`` turns at once. Told to stop, the pages in hand are finished and kept, and the leases let
+    go. A second signal ends the process as it ends any other.
 
-    Raises ``ConfigError`` at the start. A database that refuses is waited for.
+    Raises ``ConfigError`` and ``StoreError`` at the start; later a database that refuses is waited for.
     """
-    streams = {str(stream): (stream, configured.every) for stream, configured in platforms.streams(settings)}
-    owner = leases.owner_name()
+    jobs, work = _jobs(settings, store, clock, pace, platforms)
+    worker = Worker(store, clock, work, hold=pace.turn)
+    team = Threads(worker, threads, poll=pace.poll, wait=pace.heartbeat)
+    election = _Election(store, pace)
     with stop_on_signal(stop) as asked:
         stopping = asked.event
-        term = _Term(settings, store, clock, pace, platforms, streams)
-        election = _Election(store, owner, pace)
+        planner: Planner | None = None
+        team.start()
         try:
             while not stopping.is_set():
-                if election.leads():
-                    term.begin()
+                fence = election.fence()
+                if fence is None:
+                    planner = None
+                    stopping.wait(pace.heartbeat.total_seconds())
                 else:
-                    term.end()
-                stopping.wait(pace.heartbeat.total_seconds())
+                    planner = planner or Planner(store, clock, jobs, late=pace.late)
+                    _plan(planner, fence, election)
+                    stopping.wait(min(pace.heartbeat, pace.poll).total_seconds())
         finally:
-            term.end()
+            team.end()
             election.resign()
+
+
+def _plan(planner: Planner, fence: Fence, election: _Election) -> None:
+    try:
+        planner.plan(fence)
+    except LeaseHeld:
+        election.doubt()
+    except StoreError as error:
+        logger.error("nothing can be planned: %s", error)  # noqa: TRY400 - foreseen: no traceback
 
 
 class _Election:
     """Who leads: the holder of a lease in the database."""
 
-    def __init__(self, store: MentionStore, owner: str, pace: Pace) -> None:
+    def __init__(self, store: MentionStore, pace: Pace) -> None:
         self._store = store
-        self._owner = owner
+        self._owner = leases.owner_name()
         self._pace = pace
+        self._asks_at = 0.0
         self._sure_until = 0.0
+        self._fence: Fence | None = None
         self._led: bool | None = None
 
-    def leads(self) -> bool:
-        """Take or renew the lease, and tell whether this process has it.
+    def fence(self) -> Fence | None:
+        """Take or renew the lease in good time, and return its fence; None where this process does not lead.
 
         Where the database does not answer, a leader goes on until its lease must have run out.
         """
-        asked_at = time.monotonic()
-        try:
-            fence = leases.acquire(self._store, LEASE, self._owner, self._pace.lease)
-        except StoreError as error:
-            logger.error("the scheduler's lease could not be renewed: %s", error)  # noqa: TRY400 - foreseen: no traceback
-        else:
-            self._sure_until = asked_at + self._pace.lease.total_seconds() if fence is not None else 0.0
+        if time.monotonic() >= self._asks_at:
+            self._ask()
         leads = time.monotonic() < self._sure_until
         if leads != self._led:
             logger.info("leading" if leads else "standing by: another process leads")
             self._led = leads
-        return leads
+        return self._fence if leads else None
+
+    def _ask(self) -> None:
+        asked_at = time.monotonic()
+        self._asks_at = asked_at + self._pace.heartbeat.total_seconds()
+        try:
+            number = leases.acquire(self._store, LEASE, self._owner, self._pace.lease)
+        except StoreError as error:
+            logger.error("the scheduler's lease could not be renewed: %s", error)  # noqa: TRY400 - foreseen: no traceback
+        else:
+            self._fence = None if number is None else Fence(LEASE, self._owner, number)
+            self._sure_until = asked_at + self._pace.lease.total_seconds() if number is not None else 0.0
+
+    def doubt(self) -> None:
+        """Ask at once: another process has taken the lease."""
+        self._asks_at = 0.0
 
     def resign(self) -> None:
         """Let the lease go, so that a standby need not wait for it to run out."""
@@ -134,132 +178,66 @@ class _Election:
             self._store.release_lease(LEASE, self._owner)
 
 
-class _Term:
-    """The time during which this process leads: its scheduler and its jobs."""
+def _jobs(
+    settings: Settings, store: MentionStore, clock: Clock, pace: Pace, platforms: Platforms
+) -> tuple[dict[str, Job], dict[str, Work]]:
+    """Return every job with its pace, and how it is done, by the name of its lease."""
+    streams = platforms.streams(settings)
+    store.declare(settings.organizations, Taxonomy.load(settings.topics_file))
+    does = _Work(settings, store, clock, platforms)
+    jobs: list[Job] = []
+    work: dict[str, Work] = {}
+    for stream, configured in streams:
+        stream_id = stream_state(store, stream).id
+        job = Job(stream_lease(stream_id), configured.every, stream_id, str(stream))
+        jobs.append(job)
+        work[job.name] = partial(does.pull, stream)
+    for channel in sorted({stream.channel for stream, _ in streams}):
+        jobs.append(Job(refresh_lease(channel), pace.refresh))
+        work[jobs[-1].name] = partial(does.refresh, channel)
+    jobs.append(Job(ROLLUP, pace.rollup))
+    work[ROLLUP] = does.roll_up
+    return {job.name: job for job in jobs}, work
 
-    def __init__(
-        self,
-        settings: Settings,
-        store: MentionStore,
-        clock: Clock,
-        pace: Pace,
-        platforms: Platforms,
-        streams: dict[str, tuple[StreamSpec, timedelta]],
-    ) -> None:
+
+class _Work:
+    """How a turn of each job is done; each returns whether it is done, or was broken off."""
+
+    def __init__(self, settings: Settings, store: MentionStore, clock: Clock, platforms: Platforms) -> None:
         self._settings = settings
         self._store = store
         self._clock = clock
-        self._pace = pace
         self._platforms = platforms
-        self._streams = streams
-        self._scheduler: BackgroundScheduler | None = None
-        self._halt = threading.Event()
 
-    def begin(self) -> None:
-        """Start the jobs, unless they run already."""
-        if self._scheduler is None:
-            self._halt = threading.Event()
-            self._scheduler = self._make_scheduler()
-            self._scheduler.start()
-
-    def end(self) -> None:
-        """Have every page in hand finished, and stop."""
-        if self._scheduler is not None:
-            self._halt.set()
-            self._scheduler.shutdown(wait=True)
-            self._scheduler = None
-
-    def _make_scheduler(self) -> BackgroundScheduler:
-        from apscheduler.events import EVENT_JOB_MISSED
-        from apscheduler.executors.pool import ThreadPoolExecutor
-        from apscheduler.schedulers.background import BackgroundScheduler
-
-        channels = sorted({stream.channel for stream, _ in self._streams.values()})
-        scheduler = BackgroundScheduler(
-            timezone=UTC,
-            # One thread a platform: its SDK is never shared, and two runs never spend the same budget.
-            executors={"default": ThreadPoolExecutor(1), **{name: ThreadPoolExecutor(1) for name in channels}},
-            job_defaults={
-                "coalesce": True,
-                "max_instances": 1,
-                "misfire_grace_time": max(1, round(self._pace.late.total_seconds())),
-            },
-        )
-        for name, (stream, every) in self._streams.items():
-            self._add(scheduler, f"{_INGEST}{name}", partial(self._pull, stream), every, executor=stream.channel)
-        for channel in channels:
-            refreshing = partial(self._refresh, channel)
-            self._add(scheduler, f"refresh {channel}", refreshing, self._pace.refresh, executor=channel)
-        self._add(scheduler, "rollup", self._roll_up, self._pace.rollup)
-        scheduler.add_listener(self._record_missed, EVENT_JOB_MISSED)
-        return scheduler
-
-    def _add(
-        self,
-        scheduler: BackgroundScheduler,
-        name: str,
-        work: Callable[[], None],
-        every: timedelta,
-        *,
-        executor: str = "default",
-    ) -> None:
-        seconds = every.total_seconds()
-        scheduler.add_job(
-            partial(_do, name, work),
-            "interval",
-            id=name,
-            name=name,
-            executor=executor,
-            seconds=seconds,
-            jitter=min(_MOST_JITTER, seconds / 10),
-            # Nobody knows how long nothing ran: each job begins with catching up.
-            next_run_time=datetime.now(UTC),
-        )
-
-    def _pull(self, stream: StreamSpec) -> None:
+    def pull(self, stream: StreamSpec, turn: Turn, lease: leases.Lease, stop: threading.Event) -> bool:
         reports = ingest(
             self._settings,
             self._store,
             clock=self._clock,
-            only=stream,
-            scheduled=True,
-            stop=self._halt,
+            duty=Duty(stream, turn, lease),
+            stop=stop,
             platforms=self._platforms,
         )
         for report in reports:
             logger.info(
                 "%s: %s, %d new, %d changed", stream, report.outcome, report.counts.inserted, report.counts.updated
             )
+        return all(report.outcome != "interrupted" for report in reports)
 
-    def _refresh(self, channel: str) -> None:
-        refresh(
+    def refresh(self, channel: str, turn: Turn, lease: leases.Lease, stop: threading.Event) -> bool:
+        del turn
+        reports = refresh(
             self._settings,
             self._store,
             clock=self._clock,
             channels=[channel],
-            stop=self._halt,
+            stop=stop,
+            lease=lease,
             platforms=self._platforms,
         )
+        return all(report.outcome != "interrupted" for report in reports)
 
-    def _roll_up(self) -> None:
-        if not self._halt.is_set():
-            roll_up(self._store)
-
-    def _record_missed(self, event: JobEvent) -> None:
-        """Leave a run in the store for a pull that could not start in time; its stream's rest stays as it is."""
-        logger.warning("%s: missed, for what ran before it took too long", event.job_id)
-        name = event.job_id.removeprefix(_INGEST)
-        if name not in self._streams:
-            return
-        stream, _ = self._streams[name]
-        state = stream_state(self._store, stream)
-        run_id = self._store.begin_run(state.id, since=None, until=None)
-        self._store.finish_run(run_id, outcome="missed", usage=Usage())
-
-
-def _do(name: str, work: Callable[[], None]) -> None:
-    """Do a job. What is foreseen is one line in the log; a bug goes on to APScheduler, which logs it in full."""
-    try:
-        work()
-    except ListenerError as error:
-        logger.error("%s: %s", name, error)  # noqa: TRY400 - foreseen: no traceback
+    def roll_up(self, turn: Turn, lease: leases.Lease, stop: threading.Event) -> bool:
+        del turn, stop
+        roll_up(self._store, progress=lambda _days: lease.renew())
+        return True

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from listener.errors import ListenerError
 
 
+_MOST_THREADS = 64
+
+
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the root."""
     for command in (ingest, run, status, rollup, refresh, retag):
@@ -154,19 +157,35 @@ def _leave(reports: Sequence[Ended], asked: Stop) -> None:
     raise typer.Exit(exit_code(reports))
 
 
-def run(context: typer.Context) -> None:
+def run(
+    context: typer.Context,
+    *,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=_MOST_THREADS,
+            metavar="N",
+            help="Do N pieces of work at once. Default: one for each channel, and one to count.",
+        ),
+    ] = None,
+) -> None:
     """Pull every stream on its schedule until told to stop (SIGTERM, Ctrl-C).
 
-    Several may run: one leads, the others stand by and take over when it goes.
+    Several may run on one database, on one machine or many: they share the streams, and what one leaves behind
+    is taken up by the others.
     """
-    from jobs.schedule import run_scheduler
+    from jobs.schedule import connections_for, default_threads, run_scheduler
     from listener.cli import values
     from listener.clock import SystemClock
 
     state = state_of(context)
-    values.configured_channels(state.settings, [], values.organizations(state.settings, []))
-    with state.store() as store:
-        run_scheduler(state.settings, store, clock=SystemClock())
+    organizations = values.organizations(state.settings, [])
+    values.configured_channels(state.settings, [], organizations)
+    channels = {stream.channel for organization in organizations for stream in organization.streams}
+    count = threads or default_threads(len(channels))
+    with state.store(connections=connections_for(count)) as store:
+        run_scheduler(state.settings, store, clock=SystemClock(), threads=count)
 
 
 def status(context: typer.Context, *, style: Style = None, output: Output = None) -> None:

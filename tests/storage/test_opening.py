@@ -47,8 +47,8 @@ def test_processes_that_open_an_empty_database_at_once_all_succeed(empty_url: st
 def test_an_older_schema_is_refused_with_the_command(store_url: str) -> None:
     database = connect(store_url)
     # To the next release this program's schema is an older one.
-    with pytest.raises(StoreError, match=r"schema 0003 is older .* 0004; run `listener db upgrade`"):
-        ready(database, wanted="0004")
+    with pytest.raises(StoreError, match=r"schema 0007 is older .* 0008; run `listener db upgrade`"):
+        ready(database, wanted="0008")
     database.close()
 
 
