@@ -40,7 +40,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr
 
 from connectors.ledger import OwnLedger
-from listener.errors import ConfigError, QuotaExhausted, RetryLater, SkipItem
+from listener.errors import BudgetHeld, ConfigError, QuotaExhausted, SkipItem
 from listener.settings import Section
 from listener.usage import Usage
 
@@ -201,7 +201,7 @@ class Meter:
         """Announce one request that costs ``costs`` (fields of :class:`Usage`) before it is made.
 
         Raises ``QuotaExhausted`` where the budget does not hold it, or where what is only known after a
-        request (posts read, money) has reached its limit already; ``RetryLater`` where others hold the rest.
+        request (posts read, money) has reached its limit already; ``BudgetHeld`` where others hold the rest.
         """
         planned = replace(Usage(requests=1), **costs)
 
@@ -217,7 +217,7 @@ class Meter:
         """Return how many posts, ``most`` at the most, the budget holds at ``price`` each, and hold that much.
 
         ``price`` names fields of :class:`Usage`. What is held is let go with the next :meth:`add`. Raises
-        ``QuotaExhausted`` where the budget does not hold ``least``, ``RetryLater`` where others hold the rest.
+        ``QuotaExhausted`` where the budget does not hold ``least``, ``BudgetHeld`` where others hold the rest.
         """
         granted = most
 
@@ -271,9 +271,9 @@ def _exhausted(standing: Standing, name: str, what: str) -> QuotaExhausted:
     )
 
 
-def _awaited(standing: Standing, name: str) -> RetryLater:
+def _awaited(standing: Standing, name: str) -> BudgetHeld:
     budget = _amount(name, getattr(standing.limits, name))
-    return RetryLater(
+    return BudgetHeld(
         f"what is left of the day's budget of {budget} is held for answers under way; what of it comes back is "
         "used later",
         at=standing.again_at,

@@ -9,25 +9,26 @@ from typing import TYPE_CHECKING, Literal
 from connectors.ledger import Standing
 from jobs.ration import rationed
 from listener.usage import Usage
+from storage.spending import TAKEN, holder_of
 
 if TYPE_CHECKING:
     from connectors.base import Connector, ConnectorSettings, Limits
+    from jobs.leases import Lease
     from listener.clock import Clock
     from storage.spending import Part
     from storage.store import MentionStore
 
 Job = Literal["ingest", "refresh"]
 
-ASK_AGAIN = timedelta(minutes=1)
-"""An answer under way has come by then, and with it what was held for it and not used."""
+ASK_AGAIN = timedelta(seconds=15)
+"""Most answers have come by then, and with them what was held for them and not used."""
 
 
 class SharedLedger:
     """What one run takes of a platform's day, and of the next where the day ends meanwhile.
 
-    ``job`` tells pulls from look-ups, which have a ration. ``before`` is called before anything is taken: it
-    renews the run's lease, and raises ``LeaseHeld`` where that is lost, so that nobody pays for what cannot be
-    kept.
+    ``job`` tells pulls from look-ups, which have a ration. ``lease`` is the run's: it is renewed before anything
+    is taken, and where it is lost ``LeaseHeld`` is raised, so that nobody pays for what cannot be kept.
     """
 
     def __init__(
@@ -38,25 +39,26 @@ class SharedLedger:
         *,
         clock: Clock,
         job: Job,
-        before: Callable[[], None],
+        lease: Lease,
     ) -> None:
         self._store = store
         self._kind = kind
         self._settings = settings
         self._clock = clock
         self._job = job
-        self._before = before
+        self._lease = lease
+        self._holder = holder_of(lease.fence)
         self._reserved_on: datetime | None = None
         self.reserved = Usage()
 
     def take(self, choose: Callable[[Standing], Usage]) -> None:
         """Book what ``choose`` decides to take of the present day."""
-        self._before()
-        self._book(lambda standing: {(self._job, False): choose(standing)})
+        self._lease.renew()
+        self._book(lambda standing: {(self._job, TAKEN): choose(standing)})
 
     def reserve(self, choose: Callable[[Standing], Usage]) -> None:
         """Hold what ``choose`` decides of the present day."""
-        self._before()
+        self._lease.renew()
         if self.reserved != Usage():
             self.settle(Usage())
         chosen = Usage()
@@ -64,17 +66,22 @@ class SharedLedger:
         def hold(standing: Standing) -> Mapping[Part, Usage]:
             nonlocal chosen
             chosen = choose(standing)
-            return {(self._job, True): chosen}
+            return {(self._job, self._holder): chosen}
 
         self._reserved_on = self._book(hold)
         self.reserved = chosen
 
     def settle(self, amounts: Usage) -> None:
         """Book what an answer cost, on the day that it was asked for."""
-        back = Usage() - self.reserved
-        changes: Mapping[Part, Usage] = {(self._job, False): amounts, (self._job, True): back}
-        day_began = self._reserved_on or self._today()[1]
-        self._store.book(self._kind.channel, day_began, lambda _: changes)
+        held = self.reserved
+
+        def change(taken: Mapping[Part, Usage]) -> Mapping[Part, Usage]:
+            if (self._job, self._holder) in taken:
+                return {(self._job, TAKEN): amounts, (self._job, self._holder): Usage() - held}
+            # Another has the lease by now, and counted as taken all that was held.
+            return {(self._job, TAKEN): amounts - held}
+
+        self._store.book(self._kind.channel, self._reserved_on or self._today()[1], change)
         self.reserved, self._reserved_on = Usage(), None
 
     def _book(self, change: Callable[[Standing], Mapping[Part, Usage]]) -> datetime:
@@ -83,8 +90,8 @@ class SharedLedger:
         own = self.reserved if self._reserved_on == day_began else Usage()
 
         def decide(taken: Mapping[Part, Usage]) -> Mapping[Part, Usage]:
-            pulled, pulling = taken["ingest", False], taken["ingest", True]
-            looked_up, looking_up = taken["refresh", False], taken["refresh", True]
+            pulled, pulling = taken["ingest", TAKEN], _held(taken, "ingest")
+            looked_up, looking_up = taken["refresh", TAKEN], _held(taken, "refresh")
             if self._job == "refresh":
                 allowed, spent, held = rationed(limits, pulled + pulling), looked_up, looking_up
             else:
@@ -98,3 +105,7 @@ class SharedLedger:
 
     def _today(self) -> tuple[Limits, datetime, datetime]:
         return self._kind.budget(self._settings, self._clock.now())
+
+
+def _held(taken: Mapping[Part, Usage], job: Job) -> Usage:
+    return sum((amounts for (one, holder), amounts in taken.items() if one == job and holder != TAKEN), Usage())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -12,6 +11,7 @@ from jobs.budget import SharedLedger
 if TYPE_CHECKING:
     from connectors.base import Connector, ConnectorSettings, StreamSpec
     from jobs.budget import Job
+    from jobs.leases import Lease
     from listener.clock import Clock
     from listener.settings import Settings, StreamSettings
     from listener.usage import Usage
@@ -87,19 +87,17 @@ class Connections:
         """Tell whether the platform's terms, as the operator accepted them, allow topics and sentiment."""
         return bool(getattr(self.settings(channel), "derived_metrics", True))
 
-    def meter(self, channel: str, job: Job, *, renew: Callable[[], None]) -> Meter:
-        """Return a meter for one run of ``job``, which shares the platform's day with every other run.
-
-        ``renew`` keeps the run's lease, and is called before anything is taken.
-        """
+    def meter(self, channel: str, job: Job, lease: Lease) -> Meter:
+        """Return a meter for one run of ``job`` under ``lease``; all runs share the platform's day."""
         ledger = SharedLedger(
             self._store,
             self._platforms.connector_class(channel),
             self.settings(channel),
             clock=self._clock,
             job=job,
-            before=renew,
+            lease=lease,
         )
+        self._store.give_up_held(channel, lease.fence.name)
         return Meter(ledger=ledger)
 
     def rehearsal_meter(self, channel: str, besides: Usage) -> Meter:

@@ -36,7 +36,7 @@ from jobs.connections import Connections, Platforms, stream_state
 from jobs.hearing import Hearing, account_names, analyzer_for
 from jobs.pacing import Outcome, is_resting
 from jobs.reading import changed_days
-from listener.errors import ConfigError, LeaseHeld, ListenerError
+from listener.errors import BudgetHeld, ConfigError, LeaseHeld, ListenerError
 from listener.signals.taxonomy import Taxonomy
 from listener.usage import Usage
 from storage.records import PageCounts, text_fingerprint
@@ -110,8 +110,8 @@ def ingest(
     ``since`` and ``until`` (UTC) ask for a window; ``limit`` keeps that many mentions a stream at the most;
     ``dry_run`` fetches and counts and stores nothing. Once ``stop`` is set the page in hand is kept and the
     rest left for next time. ``duty`` is how a worker pulls one stream on its schedule: it lets a resting
-    stream rest, and the turn is done with the run, unless that was interrupted. Asked for by hand a resting
-    stream is tried, for whoever asks may just have mended it.
+    stream rest, and the turn is done with the run, unless that was interrupted or has to wait for others. Asked
+    for by hand a resting stream is tried, for whoever asks may just have mended it.
 
     Raises ``ConfigError`` and ``StoreError`` that no other stream would be spared, and at the end the first
     bug. Every other error is in its stream's report.
@@ -249,7 +249,7 @@ class _Puller:
             return counts
 
         def meter() -> Meter:
-            return self._connections.meter(stream.channel, "ingest", renew=lease.renew)
+            return self._connections.meter(stream.channel, "ingest", lease)
 
         ending = self._attempt(stream, state.failures, lambda: self._read(stream, progress, meter, save))
         self._store.finish_run(
@@ -262,6 +262,7 @@ class _Puller:
             fence=lease.fence,
             # What was broken off is still to be done, by whoever takes it up.
             turn=None if ending.verdict.outcome == "interrupted" else turn,
+            again_at=ending.verdict.paused_until if isinstance(ending.error, BudgetHeld) else None,
         )
         return progress.report(stream, ending)
 

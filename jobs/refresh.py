@@ -177,7 +177,7 @@ class _Refresher:
     def _look_up(
         self, channel: str, due: Sequence[str], run_id: int, progress: _Progress, lease: leases.Lease
     ) -> Outcome:
-        progress.meter = self._connections.meter(channel, "refresh", renew=lease.renew)
+        progress.meter = self._connections.meter(channel, "refresh", lease)
         try:
             return self._look_on(channel, due, run_id, progress, lease)
         finally:

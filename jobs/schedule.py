@@ -72,14 +72,9 @@ class Pace:
 DEFAULT_PACE = Pace()
 
 
-def default_threads(channels: int) -> int:
-    """Return how many turns a process does at once where nobody says: one for each channel, and one to count."""
-    return channels + 1
-
-
 def connections_for(threads: int) -> int:
-    """Return how many connections to the database so many threads need: one each, and one for who plans."""
-    return threads + 1
+    """Return how many connections a process needs that reads with ``threads``: they, who counts and who plans."""
+    return threads + 2
 
 
 def run_scheduler(
@@ -95,14 +90,16 @@ def run_scheduler(
     """Pull every configured stream on its schedule until ``stop`` is set or SIGTERM or SIGINT arrives.
 
     Other processes may do the same on the same database: they share the streams, and one of them plans. This
-    one does ``threads`` turns at once. Told to stop, the pages in hand are finished and kept, and the leases let
-    go. A second signal ends the process as it ends any other.
+    one reads ``threads`` streams at once, and counts beside that. Told to stop, the pages in hand are finished
+    and kept, and the leases let go. A second signal ends the process as it ends any other.
 
     Raises ``ConfigError`` and ``StoreError`` at the start; later a database that refuses is waited for.
     """
     jobs, work = _jobs(settings, store, clock, pace, platforms)
-    worker = Worker(store, clock, work, hold=pace.turn)
-    team = Threads(worker, threads, poll=pace.poll, wait=pace.heartbeat)
+    # Who counts does nothing else: figures must not wait until the streams' first hours of reading are over.
+    counting = Worker(store, clock, {ROLLUP: work.pop(ROLLUP)}, hold=pace.turn)
+    reading = [Worker(store, clock, work, hold=pace.turn) for _ in range(threads)]
+    team = Threads([counting, *reading], poll=pace.poll, wait=pace.heartbeat)
     election = _Election(store, pace)
     with stop_on_signal(stop) as asked:
         stopping = asked.event

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -72,14 +72,16 @@ class Worker:
 
 
 class Threads:
-    """The threads of this process, each of which takes one turn after the other until told to stop."""
+    """The threads of this process, one for each of ``workers``: each takes one turn after the other to the end."""
 
-    def __init__(self, worker: Worker, count: int, *, poll: timedelta, wait: timedelta) -> None:
+    def __init__(self, workers: Sequence[Worker], *, poll: timedelta, wait: timedelta) -> None:
         """Look for work every ``poll``; after the database refused, wait for ``wait``."""
-        self._worker = worker
         self._poll = poll.total_seconds()
         self._wait = wait.total_seconds()
-        self._threads = [threading.Thread(target=self._run, name=f"worker {n}") for n in range(1, count + 1)]
+        self._threads = [
+            threading.Thread(target=self._run, args=(worker,), name=f"worker {number}")
+            for number, worker in enumerate(workers, start=1)
+        ]
         self._stop = threading.Event()
 
     def start(self) -> None:
@@ -93,10 +95,10 @@ class Threads:
         for thread in self._threads:
             thread.join()
 
-    def _run(self) -> None:
+    def _run(self, worker: Worker) -> None:
         while not self._stop.is_set():
             try:
-                pause = 0.0 if self._worker.take_one(self._stop) else self._poll
+                pause = 0.0 if worker.take_one(self._stop) else self._poll
             except StoreError as error:
                 logger.error("no work can be taken: %s", error)  # noqa: TRY400 - foreseen: no traceback
                 pause = self._wait

@@ -372,7 +372,7 @@ spending = Table(
     _refers("channel_id", "channels.id", primary_key=True),
     Column("day_began", Moment, primary_key=True),
     Column("job", Words, primary_key=True),
-    Column("held", Boolean, primary_key=True),
+    Column("holder", Words, primary_key=True),
     *(
         Column(name, BigInteger, nullable=False)
         for name in ("requests", "quota_units", "searches", "posts_read", "cost_microusd")

@@ -1,8 +1,8 @@
 """What a platform's day has cost, in one place for all who take from it.
 
-Of a channel and a day there is a row for each job, and one beside it of what is ``held`` for answers under way. A
-day's rows begin with what the runs since its beginning took. A request is booked before it is made: where its
-process is killed, it counts as made, for nobody can know.
+Of a channel and a day there is a row for each job, and one for each ``holder`` of a lease who holds something for
+an answer that is under way. A day's rows begin with what the runs since its beginning took. A request is
+booked before it is made: where its process is killed, it counts as made, for nobody can know.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, delete, select
 
 from listener.usage import Usage
 from storage import registry
@@ -22,17 +22,19 @@ from storage.schema import Job, channels, spending
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-Part: TypeAlias = tuple[str, bool]
-"""A job, and whether this is what it holds (True) or what it took."""
+    from storage.records import Fence
 
-PARTS: tuple[Part, ...] = tuple((job.value, held) for job in Job for held in (False, True))
+Part: TypeAlias = tuple[str, str]
+"""A job, and who holds this (see :func:`holder_of`); an empty name for what was taken."""
+
+TAKEN = ""
+"""The holder of what was taken."""
 _AMOUNTS = tuple(amount.name for amount in fields(Usage))
 
 
 def taken(connection: Connection, channel: str, day_began: datetime) -> dict[Part, Usage]:
-    """Return what was taken of the day, part by part; nothing is written."""
-    rows = _parts(connection, _of_day(channel, day_began))
-    return rows or _before(connection, channel, day_began)
+    """Return what was taken and is held of the day, part by part; nothing is written."""
+    return _parts(connection, _of_day(channel, day_began)) or _before(connection, channel, day_began)
 
 
 def book(
@@ -48,27 +50,63 @@ def book(
     channel_id = registry.channel_id(connection, channel)
     if channel_id is None:
         raise LookupError(f"the channel {channel!r} was not declared to the store")
-    # In one order, or two who book could each wait for the other.
-    locked = _of_day(channel, day_began).order_by(spending.c.job, spending.c.held).with_for_update(of=spending)
-    now = _parts(connection, locked)
-    if not now:
+    day = {"channel_id": channel_id, "day_began": day_began}
+    # Whoever books has the rows of what was taken first, in one order: nobody waits for another in a circle.
+    first = _of_day(channel, day_began).where(spending.c.holder == TAKEN)
+    locked = first.order_by(spending.c.job).with_for_update(of=spending)
+    if not connection.execute(locked).all():
         rows = [
-            {"channel_id": channel_id, "day_began": day_began, "job": job, "held": held, **asdict(amounts)}
-            for (job, held), amounts in _before(connection, channel, day_began).items()
+            {**day, "job": job, "holder": holder, **asdict(amounts)}
+            for (job, holder), amounts in _before(connection, channel, day_began).items()
         ]
         connection.execute(upsert(connection, spending).on_conflict_do_nothing(), rows)
-        now = _parts(connection, locked)
-    for (job, held), added in change(now).items():
+        connection.execute(locked)
+    now = _parts(connection, _of_day(channel, day_began))
+    for (job, holder), added in change(now).items():
+        row = {**day, "job": job, "holder": holder, **asdict(now.get((job, holder), Usage()) + added)}
+        statement = upsert(connection, spending).values(row)
+        amounts = {name: statement.excluded[name] for name in _AMOUNTS}
         connection.execute(
-            update(spending)
-            .where(
-                spending.c.channel_id == channel_id,
-                spending.c.day_began == day_began,
-                spending.c.job == job,
-                spending.c.held == held,
-            )
-            .values(asdict(now[job, held] + added))
+            statement.on_conflict_do_update(index_elements=list(spending.primary_key), set_=amounts)
         )
+    empty = [spending.c[name] == 0 for name in _AMOUNTS]
+    connection.execute(
+        delete(spending).where(
+            spending.c.channel_id == channel_id,
+            spending.c.day_began == day_began,
+            spending.c.holder != TAKEN,
+            *empty,
+        )
+    )
+
+
+def holder_of(fence: Fence) -> str:
+    """Return the name under which the holder of a lease holds something."""
+    return f"{fence.name} {fence.owner}"
+
+
+def given_up(taken: Mapping[Part, Usage], lease: str) -> dict[Part, Usage]:
+    """Return the change that counts as taken whatever is held under ``lease``."""
+    changes: dict[Part, Usage] = {}
+    for (job, holder), amounts in taken.items():
+        if _is_of(holder, lease):
+            changes[job, TAKEN] = changes.get((job, TAKEN), Usage()) + amounts
+            changes[job, holder] = Usage() - amounts
+    return changes
+
+
+def days_held(connection: Connection, channel: str, lease: str) -> list[datetime]:
+    """Return the days of which something is held under ``lease``."""
+    query = (
+        select(spending.c.day_began, spending.c.holder)
+        .join(channels, channels.c.id == spending.c.channel_id)
+        .where(channels.c.name == channel, spending.c.holder != TAKEN)
+    )
+    return sorted({row.day_began for row in connection.execute(query) if _is_of(row.holder, lease)})
+
+
+def _is_of(holder: str, lease: str) -> bool:
+    return holder.partition(" ")[0] == lease
 
 
 def _of_day(channel: str, day_began: datetime) -> Select[Any]:
@@ -81,13 +119,10 @@ def _of_day(channel: str, day_began: datetime) -> Select[Any]:
 
 def _parts(connection: Connection, query: Select[Any]) -> dict[Part, Usage]:
     return {
-        (row.job, row.held): Usage(**{name: getattr(row, name) for name in _AMOUNTS})
+        (row.job, row.holder): Usage(**{name: getattr(row, name) for name in _AMOUNTS})
         for row in connection.execute(query)
     }
 
 
 def _before(connection: Connection, channel: str, day_began: datetime) -> dict[Part, Usage]:
-    return {
-        (job, held): Usage() if held else registry.used_since(connection, channel, day_began, job)
-        for job, held in PARTS
-    }
+    return {(job.value, TAKEN): registry.used_since(connection, channel, day_began, job.value) for job in Job}

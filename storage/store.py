@@ -251,19 +251,21 @@ class MentionStore:
         paused_until: datetime | None = None,
         fence: Fence | None = None,
         turn: Turn | None = None,
+        again_at: datetime | None = None,
     ) -> None:
         """Record how a run ended, and with it the stream's failures in a row and until when it pauses.
 
         ``outcome`` is one of :class:`storage.schema.Outcome`, ``usage`` what the whole run took. Where
         ``failures`` is None the run says nothing of the stream, which goes on as it was. ``turn`` is done with
-        the run. Where ``fence`` no longer holds, stream and turn are their new holder's and left alone.
+        the run, or due again at ``again_at``. Where ``fence`` no longer holds, stream and turn are their new
+        holder's and left alone.
         """
         with self.database.write() as connection:
             registry.end_run(connection, run_id, outcome, usage, error, self._clock.now())
             if fence is not None and not leasing.holds(connection, fence):
                 return
             if turn is not None:
-                turns.strike_off(connection, turn)
+                turns.strike_off(connection, turn, again_at=again_at)
             if failures is None:
                 return
             of_run = select(runs.c.stream_id).where(runs.c.id == run_id).scalar_subquery()
@@ -296,6 +298,16 @@ class MentionStore:
         """
         with self.database.write() as connection:
             spending.book(connection, channel, day_began, change)
+
+    def give_up_held(self, channel: str, lease: str) -> None:
+        """Count as taken what former holders of ``lease`` hold still: they died, or are late, and may have paid.
+
+        To be called by who has the lease, before it holds anything.
+        """
+        with self.database.read() as connection:
+            days = spending.days_held(connection, channel, lease)
+        for day_began in days:
+            self.book(channel, day_began, lambda taken: spending.given_up(taken, lease))
 
     def roll_up(self, *, chunk_days: int = 31, progress: Callable[[int], None] | None = None) -> int:
         """Count the days again that changed, ``chunk_days`` at a time, each chunk in one transaction.

@@ -64,8 +64,8 @@ def is_due(connection: Connection, turn: Turn) -> bool:
     return connection.execute(query).scalar_one_or_none() is not None
 
 
-def strike_off(connection: Connection, turn: Turn) -> None:
-    """Note that the turn is done; one that was planned meanwhile stays."""
+def strike_off(connection: Connection, turn: Turn, *, again_at: datetime | None = None) -> None:
+    """Note that the turn is done, or put it off to ``again_at``; one that was planned meanwhile stays."""
     connection.execute(
-        update(turns).where(turns.c.name == turn.name, turns.c.due_at == turn.due_at).values(due_at=None)
+        update(turns).where(turns.c.name == turn.name, turns.c.due_at == turn.due_at).values(due_at=again_at)
     )

@@ -166,7 +166,7 @@ def run(
             min=1,
             max=_MOST_THREADS,
             metavar="N",
-            help="Do N pieces of work at once. Default: one for each channel, and one to count.",
+            help="Read N streams at once. Default: as many as there are channels.",
         ),
     ] = None,
 ) -> None:
@@ -175,7 +175,7 @@ def run(
     Several may run on one database, on one machine or many: they share the streams, and what one leaves behind
     is taken up by the others.
     """
-    from jobs.schedule import connections_for, default_threads, run_scheduler
+    from jobs.schedule import connections_for, run_scheduler
     from listener.cli import values
     from listener.clock import SystemClock
 
@@ -183,7 +183,7 @@ def run(
     organizations = values.organizations(state.settings, [])
     values.configured_channels(state.settings, [], organizations)
     channels = {stream.channel for organization in organizations for stream in organization.streams}
-    count = threads or default_threads(len(channels))
+    count = threads or len(channels)
     with state.store(connections=connections_for(count)) as store:
         run_scheduler(state.settings, store, clock=SystemClock(), threads=count)
 

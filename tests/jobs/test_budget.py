@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from connectors.base import Meter
 from jobs.budget import ASK_AGAIN
 from jobs.connections import Connections
-from listener.errors import LeaseHeld, QuotaExhausted, RetryLater
+from jobs.leases import Lease
+from listener.errors import BudgetHeld, LeaseHeld, QuotaExhausted
 from listener.signals.taxonomy import Taxonomy
 from listener.usage import Usage
+from storage.spending import TAKEN, holder_of
 
 
 @pytest.fixture
@@ -17,16 +20,19 @@ def meters(fake, either_store, clock):
     """Makes meters of several workers on one budget: ``meters(job, **limits)``."""
     platforms = fake.FakePlatforms(birdsong=fake.Feed())
 
-    def make(job="ingest", *, renew=lambda: None, **limits):
+    names = itertools.count(1)
+
+    def make(job="ingest", *, lease=None, **limits):
         settings = fake.make_settings(connectors={"birdsong": limits})
         either_store.declare(settings.organizations, Taxonomy.load(settings.topics_file))
-        return Connections(settings, either_store, clock, platforms).meter("birdsong", job, renew=renew)
+        lease = lease or Lease(either_store, f"stream:{next(names)}", timedelta(days=9), clock)
+        return Connections(settings, either_store, clock, platforms).meter("birdsong", job, lease)
 
     return make
 
 
 def midnight(clock):
-    return clock.now().replace(hour=0)
+    return clock.now().replace(hour=0, minute=0, second=0)
 
 
 def test_all_workers_together_make_no_more_requests_than_a_day_holds(meters, clock):
@@ -48,9 +54,8 @@ def test_what_one_holds_for_an_answer_under_way_others_wait_for(meters, clock, e
         lambda: other.afford(least=10, most=20, posts_read=1),
         lambda: other.afford(least=6, most=6, posts_read=1),
     ):
-        with pytest.raises(RetryLater, match="25 posts is held") as waiting:
+        with pytest.raises(BudgetHeld, match="25 posts is held") as waiting:
             ask()
-        assert not isinstance(waiting.value, QuotaExhausted)
         assert waiting.value.at == clock.now() + ASK_AGAIN
     one.add(posts_read=3)
     assert other.afford(least=10, most=100, posts_read=1) == 22
@@ -61,14 +66,14 @@ def test_what_one_holds_for_an_answer_under_way_others_wait_for(meters, clock, e
     with pytest.raises(QuotaExhausted):
         one.request()
     taken = either_store.spent("birdsong", midnight(clock))
-    assert taken["ingest", False] == Usage(requests=2, posts_read=25)
-    assert taken["ingest", True] == Usage()
+    assert taken["ingest", TAKEN] == Usage(requests=2, posts_read=25)
+    assert taken.keys() == {("ingest", TAKEN), ("refresh", TAKEN)}, "nothing is held"
 
 
 def test_a_request_without_a_share_of_its_own_waits_for_those_that_hold_the_rest(meters):
     one, other = meters(most_posts=25), meters(most_posts=25)
     one.afford(least=10, most=25, posts_read=1)
-    with pytest.raises(RetryLater, match="held"):
+    with pytest.raises(BudgetHeld, match="held"):
         other.request()
     one.let_go()
     one.let_go()
@@ -76,20 +81,35 @@ def test_a_request_without_a_share_of_its_own_waits_for_those_that_hold_the_rest
 
 
 def test_a_second_grant_takes_the_place_of_the_first(meters, either_store, clock):
-    meter = meters(most_posts=25)
+    lease = Lease(either_store, "stream:7", timedelta(days=1), clock)
+    meter = meters(lease=lease, most_posts=25)
     meter.afford(least=10, most=25, posts_read=1)
     assert meter.afford(least=10, most=12, posts_read=1) == 12
-    assert either_store.spent("birdsong", midnight(clock))["ingest", True] == Usage(posts_read=12)
+    assert either_store.spent("birdsong", midnight(clock))["ingest", holder_of(lease.fence)] == Usage(
+        posts_read=12
+    )
     with pytest.raises(QuotaExhausted, match="does not hold 26 posts more"):
         meter.afford(least=26, most=26, posts_read=1)
-    assert either_store.spent("birdsong", midnight(clock))["ingest", True] == Usage()
+    assert ("ingest", holder_of(lease.fence)) not in either_store.spent("birdsong", midnight(clock))
 
 
-def test_what_a_killed_worker_held_stays_taken_and_is_never_overdrawn(meters):
-    killed = meters(most_posts=25)
-    killed.afford(least=10, most=10, posts_read=1)
+def test_what_a_killed_worker_held_counts_as_taken_once_another_goes_on(meters, either_store, clock):
+    lease = Lease(either_store, "stream:77", timedelta(minutes=5), clock)
+    killed = meters(lease=lease, most_posts=25)
+    killed.afford(least=10, most=20, posts_read=1)
     killed.request()
-    assert meters(most_posts=25).afford(least=10, most=100, posts_read=1) == 15
+    other = meters(most_posts=25)
+    with pytest.raises(BudgetHeld):
+        other.afford(least=10, most=100, posts_read=1)
+    clock.step_to(clock.now() + timedelta(minutes=5))
+    follower = meters(lease=Lease(either_store, "stream:77", timedelta(minutes=5), clock), most_posts=25)
+    assert follower.afford(least=1, most=100, posts_read=1) == 5
+    with pytest.raises(QuotaExhausted):
+        other.afford(least=10, most=100, posts_read=1)
+    # It was only late: 20 were counted for it, and 12 it was.
+    killed.add(posts_read=12)
+    assert either_store.spent("birdsong", midnight(clock))["ingest", TAKEN] == Usage(requests=1, posts_read=12)
+    assert other.afford(least=1, most=100, posts_read=1) == 8
 
 
 def test_an_answer_that_comes_after_midnight_is_booked_on_the_day_it_was_asked_for(meters, clock, either_store):
@@ -101,9 +121,9 @@ def test_an_answer_that_comes_after_midnight_is_booked_on_the_day_it_was_asked_f
     meter.request()
     meter.add(posts_read=7)
     old, new = either_store.spent("birdsong", before), either_store.spent("birdsong", midnight(clock))
-    assert old["ingest", False] == Usage(posts_read=7)
-    assert new["ingest", False] == Usage(requests=1)
-    assert old["ingest", True] == new["ingest", True] == Usage()
+    assert old["ingest", TAKEN] == Usage(posts_read=7)
+    assert new["ingest", TAKEN] == Usage(requests=1)
+    assert old.keys() == new.keys() == {("ingest", TAKEN), ("refresh", TAKEN)}, "nothing is held"
     assert meter.afford(least=10, most=25, posts_read=1) == 25
 
 
@@ -118,10 +138,10 @@ def test_look_ups_have_their_ration_beside_pulls_under_way(meters):
 
 
 def test_who_lost_the_lease_takes_nothing(meters, either_store, clock):
-    def renew():
-        raise LeaseHeld("it is another's")
-
-    meter = meters(renew=renew)
+    lease = Lease(either_store, "stream:1", timedelta(minutes=5), clock)
+    meter = meters(lease=lease)
+    clock.step_to(clock.now() + timedelta(minutes=5))
+    either_store.acquire_lease("stream:1", "elsewhere/1:1:1:aa", timedelta(minutes=5))
     with pytest.raises(LeaseHeld):
         meter.request()
     with pytest.raises(LeaseHeld):

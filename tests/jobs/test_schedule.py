@@ -143,7 +143,7 @@ def test_streams_of_one_channel_are_read_at_once_by_as_many_threads_as_there_are
     feed = fake.Feed(mentions=mentions, page_size=100)
     together = threading.Barrier(2)
     feed.before_page = lambda number: together.wait(30)
-    scheduler(settings, fake.FakePlatforms(birdsong=feed), threads=3)
+    scheduler(settings, fake.FakePlatforms(birdsong=feed), threads=2)
     wait_for(lambda: outcomes(live_store) == ["done", "done"])
 
 

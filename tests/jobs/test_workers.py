@@ -146,7 +146,7 @@ class Trouble:
 
 def test_a_thread_outlives_everything(caplog):
     worker = Trouble()
-    threads = Threads(worker, 1, poll=timedelta(milliseconds=5), wait=timedelta(milliseconds=5))
+    threads = Threads([worker], poll=timedelta(milliseconds=5), wait=timedelta(milliseconds=5))
     threads.start()
     assert worker.idle.wait(30)
     threads.end()

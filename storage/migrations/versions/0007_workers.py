@@ -30,11 +30,11 @@ def upgrade() -> None:
         sa.Column("channel_id", KEY, nullable=False),
         sa.Column("day_began", MOMENT, nullable=False),
         sa.Column("job", WORDS, nullable=False),
-        sa.Column("held", sa.Boolean(), nullable=False),
+        sa.Column("holder", WORDS, nullable=False),
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in AMOUNTS),
         sa.CheckConstraint("job IN ('ingest', 'refresh')", name=op.f("ck_spending_job")),
         sa.ForeignKeyConstraint(["channel_id"], ["channels.id"], name=op.f("fk_spending_channel_id")),
-        sa.PrimaryKeyConstraint("channel_id", "day_began", "job", "held", name=op.f("pk_spending")),
+        sa.PrimaryKeyConstraint("channel_id", "day_began", "job", "holder", name=op.f("pk_spending")),
     )
 
 
