@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sqlalchemy import Select, delete, select
+from sqlalchemy import Select, and_, delete, select, update
 
 from listener.usage import Usage
 from storage import registry
@@ -50,34 +50,36 @@ def book(
     channel_id = registry.channel_id(connection, channel)
     if channel_id is None:
         raise LookupError(f"the channel {channel!r} was not declared to the store")
-    day = {"channel_id": channel_id, "day_began": day_began}
+    day = and_(spending.c.channel_id == channel_id, spending.c.day_began == day_began)
     # Whoever books has the rows of what was taken first, in one order: nobody waits for another in a circle.
-    first = _of_day(channel, day_began).where(spending.c.holder == TAKEN)
-    locked = first.order_by(spending.c.job).with_for_update(of=spending)
-    if not connection.execute(locked).all():
-        rows = [
-            {**day, "job": job, "holder": holder, **asdict(amounts)}
-            for (job, holder), amounts in _before(connection, channel, day_began).items()
-        ]
-        connection.execute(upsert(connection, spending).on_conflict_do_nothing(), rows)
-        connection.execute(locked)
-    now = _parts(connection, _of_day(channel, day_began))
-    for (job, holder), added in change(now).items():
-        row = {**day, "job": job, "holder": holder, **asdict(now.get((job, holder), Usage()) + added)}
-        statement = upsert(connection, spending).values(row)
-        amounts = {name: statement.excluded[name] for name in _AMOUNTS}
+    first = select(spending.c.job).where(day, spending.c.holder == TAKEN).order_by(spending.c.job)
+    if not connection.execute(first.with_for_update()).all():
+        before = _before(connection, channel, day_began)
+        _insert(connection, channel_id, day_began, before)
+        connection.execute(first.with_for_update())
+    now = _parts(connection, select(spending).where(day))
+    changes = change(now)
+    _insert(connection, channel_id, day_began, {part: new for part, new in changes.items() if part not in now})
+    for part, added in changes.items():
+        if part not in now or added == Usage():
+            continue
+        job, holder = part
+        row = and_(day, spending.c.job == job, spending.c.holder == holder)
+        after = now[part] + added
+        is_settled = holder != TAKEN and after == Usage()
         connection.execute(
-            statement.on_conflict_do_update(index_elements=list(spending.primary_key), set_=amounts)
+            delete(spending).where(row) if is_settled else update(spending).where(row).values(asdict(after))
         )
-    empty = [spending.c[name] == 0 for name in _AMOUNTS]
-    connection.execute(
-        delete(spending).where(
-            spending.c.channel_id == channel_id,
-            spending.c.day_began == day_began,
-            spending.c.holder != TAKEN,
-            *empty,
-        )
-    )
+
+
+def _insert(connection: Connection, channel_id: int, day_began: datetime, parts: Mapping[Part, Usage]) -> None:
+    rows = [
+        {"channel_id": channel_id, "day_began": day_began, "job": job, "holder": holder, **asdict(amounts)}
+        for (job, holder), amounts in parts.items()
+    ]
+    if rows:
+        # Two who book first at once come with the same rows.
+        connection.execute(upsert(connection, spending).on_conflict_do_nothing(), rows)
 
 
 def holder_of(fence: Fence) -> str:

@@ -195,10 +195,10 @@ def test_killed_workers_lose_nothing_and_double_nothing(worker, standin, store):
 
 def test_all_together_keep_the_budget_of_the_day_and_leave_nothing_of_it(worker, standin, store):
     budget = 95
-    workers = [worker(posts=budget) for _ in range(3)]
+    workers = [worker(streams=3, posts=budget) for _ in range(3)]
     standin.gate.set()
     # One holds all that is left, for X may give a hundred: the others come back until it is spent.
-    wait_for(lambda: turns_done(store))
+    wait_for(lambda: turns_done(store, 3))
     for process in workers:
         end(process)
     assert "quota" in {outcome for _, outcome in outcomes(store)}
