@@ -199,12 +199,12 @@ def status(context: typer.Context, *, style: Style = None, output: Output = None
     write(state, rows, STATUS_COLUMNS, style=style, output=output, view=_status_view(rows))
 
 
-_IF_ANY = ("failures", "paused_until", "error")
+_IF_ANY = ("worker", "failures", "paused_until", "error")
 
 
 def _status_view(rows: Iterable[Mapping[str, Any]]) -> View:
-    """Return what a table shows of the streams: columns of trouble only where there is some."""
-    trouble = [name for name in _IF_ANY if any(row[name] for row in rows)]
+    """Return what a table shows of the streams: who reads one now, and trouble, only where there is some."""
+    some = [name for name in _IF_ANY if any(row[name] for row in rows)]
 
     def show(row: Mapping[str, Any]) -> Mapping[str, Any]:
         cost = f", ${row['usd_today']:.2f}" if row["usd_today"] else ""
@@ -214,7 +214,7 @@ def _status_view(rows: Iterable[Mapping[str, Any]]) -> View:
             "today": f"{row['requests_today']:,} requests{cost}",
         }
 
-    return View(("stream", "outcome", "last_run", "new", "mentions", "read_until", "today", *trouble), show)
+    return View(("stream", "outcome", "last_run", "new", "mentions", "read_until", "today", *some), show)
 
 
 def rollup(
