@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import text
 
 from jobs import leases
+from jobs.budget import ASK_AGAIN
 from jobs.ingest import Duty, ingest
 from jobs.rollup import roll_up
 from listener.errors import AuthError, ConfigError, QuotaExhausted, RetryLater, SkipItem, StoreError
 from listener.mention import Author
-from storage.records import Turn
+from listener.usage import Usage
+from storage.records import Fence, Turn
 
 
 def scalar(store, sql):
@@ -386,3 +388,28 @@ def test_what_cannot_be_read_is_counted_and_named(pull, feed, store, mentions, c
     assert (report.outcome, report.skipped, report.fetched) == ("done", 2, 2)
     assert scalar(store, "SELECT skipped FROM runs") == 2
     assert "m77" in caplog.text
+
+
+def test_a_turn_that_meets_with_a_budget_which_others_hold_is_put_off_and_not_done(
+    fake, store, clock, feed, platforms, mentions
+):
+    """The fake books its posts afterwards: where others hold all that is left, its request has to wait."""
+    settings = fake.make_settings(connectors={"birdsong": {"most_posts": 40}})
+    ((stream, _),) = platforms.streams(settings)
+    feed.mentions = mentions
+    ingest(settings, store, clock=clock, platforms=platforms, limit=1)
+    day = clock.now().replace(hour=0)
+    store.book("birdsong", day, lambda taken: {("ingest", "stream:9 somebody"): Usage(posts_read=39)})
+    leader = Fence("scheduler", "a", store.acquire_lease("scheduler", "a", timedelta(hours=1)))
+    store.plan_turn("stream:1", fence=leader)
+    (turn,) = store.due_turns()
+    with leases.held(store, "stream:1", timedelta(minutes=1), clock) as lease:
+        (report,) = ingest(settings, store, clock=clock, platforms=platforms, duty=Duty(stream, turn, lease))
+    assert (report.outcome, report.resume_at) == ("rate_limited", clock.now() + ASK_AGAIN)
+    assert store.due_turns() == []
+    clock.step_to(clock.now() + ASK_AGAIN)
+    (again,) = store.due_turns()
+    store.give_up_held("birdsong", "stream:9")
+    with leases.held(store, "stream:1", timedelta(minutes=1), clock) as lease:
+        (report,) = ingest(settings, store, clock=clock, platforms=platforms, duty=Duty(stream, again, lease))
+    assert (report.outcome, store.due_turns()) == ("quota", [])
