@@ -127,6 +127,14 @@ def outcomes(store):
     return sorted(query(store, "SELECT stream_id, outcome FROM runs WHERE outcome IS NOT NULL"))
 
 
+def each_done_once(store):
+    """Tell whether each stream has one run that came to its end, and that was done; ids may have gaps."""
+    ended = outcomes(store)
+    return len({stream for stream, _ in ended}) == len(ended) == STREAMS and {word for _, word in ended} == {
+        "done"
+    }
+
+
 def booked(store):
     (row,) = query(store, "SELECT sum(requests), sum(posts_read) FROM spending WHERE holder = ''")
     return row
@@ -154,7 +162,7 @@ def test_three_share_the_streams_and_each_turn_is_done_once(worker, standin, sto
     standin.gate.set()
     wait_for(lambda: turns_done(store))
     logs = [end(process) for process in workers]
-    assert outcomes(store) == [(stream, "done") for stream in range(1, STREAMS + 1)]
+    assert each_done_once(store)
     assert all(": done, " in log for log in logs)
     assert sum(log.count("jobs.schedule leading") for log in logs) >= 1
     assert query(store, "SELECT DISTINCT number FROM turns WHERE name LIKE 'stream:%'") == [(1,)]
@@ -185,7 +193,7 @@ def test_killed_workers_lose_nothing_and_double_nothing(worker, standin, store):
     for process in worker.running:
         if process.poll() is None:
             end(process)
-    assert outcomes(store) == [(stream, "done") for stream in range(1, STREAMS + 1)]
+    assert each_done_once(store)
     assert query(store, "SELECT count(*), count(DISTINCT external_id) FROM mentions") == [(POSTS, POSTS)]
     assert query(store, "SELECT holder FROM spending WHERE holder <> ''") == []
     assert standin.served <= booked(store)[1]
