@@ -1,10 +1,13 @@
-"""Decides which job is due when, and has it written down: what the one process does that leads."""
+"""When each job's next turn is due, and that it is written down: what the one process does that leads.
+
+The clock that tells when it is time is in ``jobs/schedule.py``.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -32,47 +35,50 @@ class Job:
     """What people call it."""
 
 
-def next_turn(job: Job, planned_at: datetime | None, now: datetime) -> datetime:
-    """Return when the job's next turn is due, where its last one was planned at ``planned_at`` (None: never).
+def interval(job: Job) -> timedelta:
+    """Return how long it is from one turn of the job to the next.
 
-    Up to a tenth of the interval earlier or later, a minute at the most: streams that began together do not ask
-    their platform together for ever. Whoever leads comes to the same moment.
+    Up to a tenth longer or shorter than configured, a minute at the most: streams that began together do not ask
+    their platform together for ever. It follows from the job's name, so that it is the same whoever leads.
     """
+    digest = hashlib.blake2b(job.name.encode(), digest_size=4).digest()
+    lot = int.from_bytes(digest) / 2**31 - 1
+    return job.every + lot * min(_MOST_JITTER, job.every / 10)
+
+
+def next_turn(job: Job, planned_at: datetime | None, now: datetime) -> datetime:
+    """Return when the job's next turn is due, where its last one was planned at ``planned_at`` (None: never)."""
     if planned_at is None:
         return now
     # The clock of who led before may have been ahead of this one.
-    last = min(planned_at, now)
-    digest = hashlib.blake2b(f"{job.name} {planned_at.isoformat()}".encode(), digest_size=4).digest()
-    lot = int.from_bytes(digest) / 2**31 - 1
-    return last + job.every + lot * min(_MOST_JITTER, job.every / 10)
+    return min(planned_at, now) + interval(job)
 
 
 class Planner:
     """Plans the turns of ``jobs``; one that waited longer than ``late`` when the next came has missed that one."""
 
-    def __init__(self, store: MentionStore, clock: Clock, jobs: Mapping[str, Job], *, late: timedelta) -> None:
+    def __init__(self, store: MentionStore, clock: Clock, jobs: Sequence[Job], *, late: timedelta) -> None:
         self._store = store
         self._clock = clock
         self._jobs = jobs
         self._late = late
-        self._swept = False
 
-    def plan(self, fence: Fence) -> None:
-        """Write down what is due by now, under the leader's ``fence``.
+    def begin(self, fence: Fence) -> list[tuple[Job, datetime]]:
+        """Return every job with when its next turn is due, and forget the jobs that are no longer configured.
 
-        Raises ``LeaseHeld`` where another leads by now, ``StoreError`` where the database refuses: what was
-        not written down is due still.
+        Raises ``LeaseHeld`` where ``fence``, that of who leads, no longer holds, ``StoreError`` where the database
+        refuses.
         """
-        if not self._swept:
-            self._store.plan_only(list(self._jobs), fence=fence)
-            self._swept = True
+        self._store.plan_only([job.name for job in self._jobs], fence=fence)
         planned = self._store.planned()
         now = self._clock.now()
-        for job in self._jobs.values():
-            if next_turn(job, planned.get(job.name), now) <= now:
-                waiting = self._store.plan_turn(job.name, fence=fence)
-                if waiting is not None and now - waiting.due_at > self._late:
-                    self._record_missed(job)
+        return [(job, next_turn(job, planned.get(job.name), now)) for job in self._jobs]
+
+    def plan(self, job: Job, fence: Fence) -> None:
+        """Write down that a turn of the job is due now; raises as ``begin`` does."""
+        waiting = self._store.plan_turn(job.name, fence=fence)
+        if waiting is not None and self._clock.now() - waiting.due_at > self._late:
+            self._record_missed(job)
 
     def _record_missed(self, job: Job) -> None:
         """Leave a run in the store for a turn that fell to one still waiting; the stream's rest stays as it is."""

@@ -1,8 +1,9 @@
 """Runs the jobs on their schedule: any number of processes on one database, each stream at its own pace.
 
-One process leads, by a lease: it plans, which is to write down what is due (``jobs/planning.py``). Every process
-takes what is due and does it, each turn under a lease of its own (``jobs/workers.py``). So a process more takes a
-share of the streams, and what one leaves behind when it dies is taken up by the others.
+One process leads, by a lease: it plans, which is to write down what is due (``jobs/planning.py``) when its clock,
+an APScheduler in memory, tells that it is time. Every process takes what is due and does it, each turn under a
+lease of its own (``jobs/workers.py``). So a process more takes a share of the streams, and what one leaves behind
+when it dies is taken up by the others.
 
 What the database keeps of the schedule is when each job's last turn was planned, and whether it is due: how often
 comes from the configuration at every start, and what was missed meanwhile is caught up from the cursors.
@@ -14,8 +15,9 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,7 @@ import connectors as installed
 from jobs import leases
 from jobs.connections import stream_state
 from jobs.ingest import Duty, ingest
-from jobs.planning import Job, Planner
+from jobs.planning import Job, Planner, interval
 from jobs.refresh import refresh, refresh_lease
 from jobs.rollup import roll_up
 from jobs.stopping import stop_on_signal
@@ -34,6 +36,8 @@ from storage.records import Fence
 from storage.registry import stream_lease
 
 if TYPE_CHECKING:
+    from apscheduler.schedulers.background import BackgroundScheduler
+
     from connectors.base import StreamSpec
     from jobs.connections import Platforms
     from listener.clock import Clock
@@ -51,9 +55,9 @@ ROLLUP = "rollup"
 class Pace:
     """How often the jobs that are no stream's run, and for how long a silent process keeps its leases.
 
-    ``lease`` is the leader's, ``turn`` that of whoever does a turn. ``poll`` is how often the leader looks for
-    what to plan, and a thread without work for what is due. ``late``: where a turn has waited for longer than
-    this when the next one comes, that one is recorded as missed.
+    ``lease`` is the leader's, ``turn`` that of whoever does a turn. ``poll`` is how often a thread without work
+    looks for what is due. ``late``: where a turn has waited for longer than this when the next one comes, that
+    one is recorded as missed.
     """
 
     rollup: timedelta = timedelta(minutes=1)
@@ -73,8 +77,8 @@ DEFAULT_PACE = Pace()
 
 
 def connections_for(threads: int) -> int:
-    """Return how many connections a process needs that reads with ``threads``: they, who counts and who plans."""
-    return threads + 2
+    """Return how many connections a process needs: ``threads`` that read, one that counts, leads, plans."""
+    return threads + 3
 
 
 def run_scheduler(
@@ -100,33 +104,93 @@ def run_scheduler(
     counting = Worker(store, clock, {ROLLUP: work.pop(ROLLUP)}, hold=pace.turn)
     reading = [Worker(store, clock, work, hold=pace.turn) for _ in range(threads)]
     team = Threads([counting, *reading], poll=pace.poll, wait=pace.heartbeat)
+    lead = _Lead(Planner(store, clock, jobs, late=pace.late))
     election = _Election(store, pace)
     with stop_on_signal(stop) as asked:
         stopping = asked.event
-        planner: Planner | None = None
         team.start()
         try:
             while not stopping.is_set():
-                fence = election.fence()
-                if fence is None:
-                    planner = None
-                    stopping.wait(pace.heartbeat.total_seconds())
-                else:
-                    planner = planner or Planner(store, clock, jobs, late=pace.late)
-                    _plan(planner, fence, election)
-                    stopping.wait(min(pace.heartbeat, pace.poll).total_seconds())
+                lead.keep(election.fence())
+                stopping.wait(pace.heartbeat.total_seconds())
         finally:
+            lead.end()
             team.end()
             election.resign()
 
 
-def _plan(planner: Planner, fence: Fence, election: _Election) -> None:
-    try:
-        planner.plan(fence)
-    except LeaseHeld:
-        election.doubt()
-    except StoreError as error:
-        logger.error("nothing can be planned: %s", error)  # noqa: TRY400 - foreseen: no traceback
+class _Lead:
+    """What a process does while it leads: its clock runs, and writes each turn down when it is time."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+        self._scheduler: BackgroundScheduler | None = None
+        self._fence: Fence | None = None
+        self._over = threading.Event()
+
+    def keep(self, fence: Fence | None) -> None:
+        """Have the clock run under the leader's ``fence``; None stops it.
+
+        It is set anew, by what the database tells, where another may have led meanwhile, and where something
+        could not be written down: that is due still.
+        """
+        if fence != self._fence or self._over.is_set():
+            self.end()
+            self._fence = fence
+            self._over.clear()
+            if fence is not None:
+                with self._trying():
+                    self._begin(fence)
+
+    def end(self) -> None:
+        """Stop the clock: a turn that is just being written down is finished, what comes after it is due still."""
+        self._over.set()
+        if self._scheduler is not None:
+            self._scheduler.shutdown(wait=True)
+            self._scheduler = None
+
+    def _begin(self, fence: Fence) -> None:
+        from apscheduler.executors.pool import ThreadPoolExecutor
+        from apscheduler.schedulers.background import BackgroundScheduler
+
+        due = self._planner.begin(fence)
+        scheduler = BackgroundScheduler(
+            timezone=UTC,
+            # To write a turn down is quick: one thread is enough, and one connection to the database.
+            executors={"default": ThreadPoolExecutor(1)},
+            # However late the clock is, after a machine slept, a job has one turn then, and has it.
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        for job, at in due:
+            scheduler.add_job(
+                partial(self._plan, job, fence),
+                "interval",
+                id=job.name,
+                name=job.title or job.name,
+                seconds=interval(job).total_seconds(),
+                # What is overdue comes at once, in the order of the configuration: the pulls first.
+                next_run_time=max(at, datetime.now(UTC)),
+            )
+        scheduler.start()
+        self._scheduler = scheduler
+
+    def _plan(self, job: Job, fence: Fence) -> None:
+        """Write a turn down. What is foreseen is one line in the log, a bug is logged in full by APScheduler."""
+        if not self._over.is_set():
+            with self._trying():
+                self._planner.plan(job, fence)
+
+    @contextlib.contextmanager
+    def _trying(self) -> Iterator[None]:
+        """Note where something could not be done, for ``keep``: a clock cannot be stopped from its own thread."""
+        try:
+            yield
+        except LeaseHeld as error:
+            logger.info("%s", error)
+            self._over.set()
+        except StoreError as error:
+            logger.error("nothing can be planned: %s", error)  # noqa: TRY400 - foreseen: no traceback
+            self._over.set()
 
 
 class _Election:
@@ -136,27 +200,16 @@ class _Election:
         self._store = store
         self._owner = leases.owner_name()
         self._pace = pace
-        self._asks_at = 0.0
         self._sure_until = 0.0
         self._fence: Fence | None = None
         self._led: bool | None = None
 
     def fence(self) -> Fence | None:
-        """Take or renew the lease in good time, and return its fence; None where this process does not lead.
+        """Take or renew the lease, and return its fence; None where this process does not lead.
 
         Where the database does not answer, a leader goes on until its lease must have run out.
         """
-        if time.monotonic() >= self._asks_at:
-            self._ask()
-        leads = time.monotonic() < self._sure_until
-        if leads != self._led:
-            logger.info("leading" if leads else "standing by: another process leads")
-            self._led = leads
-        return self._fence if leads else None
-
-    def _ask(self) -> None:
         asked_at = time.monotonic()
-        self._asks_at = asked_at + self._pace.heartbeat.total_seconds()
         try:
             number = leases.acquire(self._store, LEASE, self._owner, self._pace.lease)
         except StoreError as error:
@@ -164,10 +217,11 @@ class _Election:
         else:
             self._fence = None if number is None else Fence(LEASE, self._owner, number)
             self._sure_until = asked_at + self._pace.lease.total_seconds() if number is not None else 0.0
-
-    def doubt(self) -> None:
-        """Ask at once: another process has taken the lease."""
-        self._asks_at = 0.0
+        leads = time.monotonic() < self._sure_until
+        if leads != self._led:
+            logger.info("leading" if leads else "standing by: another process leads")
+            self._led = leads
+        return self._fence if leads else None
 
     def resign(self) -> None:
         """Let the lease go, so that a standby need not wait for it to run out."""
@@ -177,8 +231,8 @@ class _Election:
 
 def _jobs(
     settings: Settings, store: MentionStore, clock: Clock, pace: Pace, platforms: Platforms
-) -> tuple[dict[str, Job], dict[str, Work]]:
-    """Return every job with its pace, and how it is done, by the name of its lease."""
+) -> tuple[list[Job], dict[str, Work]]:
+    """Return every job with its pace, and how each is done, by the name of its lease."""
     streams = platforms.streams(settings)
     store.declare(settings.organizations, Taxonomy.load(settings.topics_file))
     does = _Work(settings, store, clock, platforms)
@@ -194,7 +248,7 @@ def _jobs(
         work[jobs[-1].name] = partial(does.refresh, channel)
     jobs.append(Job(ROLLUP, pace.rollup))
     work[ROLLUP] = does.roll_up
-    return {job.name: job for job in jobs}, work
+    return jobs, work
 
 
 class _Work:

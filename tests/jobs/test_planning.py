@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from jobs.planning import Job, Planner, next_turn
+from jobs.planning import Job, Planner, interval, next_turn
 from jobs.schedule import LEASE
 from listener.errors import LeaseHeld
 from storage.store import Fence
@@ -20,17 +20,13 @@ def test_a_job_that_never_had_a_turn_is_due_at_once(clock):
 @pytest.mark.parametrize(
     ("every", "jitter"), [(HOUR, timedelta(minutes=1)), (timedelta(seconds=10), timedelta(seconds=1))]
 )
-def test_the_next_turn_comes_after_the_interval_give_or_take_a_little(clock, every, jitter):
-    turns = set()
-    for number in range(50):
-        planned = clock.now() - number * timedelta(seconds=1)
-        job = Job("work", every)
-        off = next_turn(job, planned, clock.now()) - planned - every
-        assert abs(off) <= jitter
-        assert next_turn(job, planned, clock.now()) == planned + every + off, "whoever leads comes to the same"
-        turns.add(off)
-    assert len(turns) > 40
-    assert min(turns) < timedelta() < max(turns)
+def test_a_job_has_its_interval_give_or_take_a_little_whoever_leads(clock, every, jitter):
+    jobs = [Job(f"stream:{number}", every) for number in range(50)]
+    off = {interval(job) - every for job in jobs}
+    assert len(off) > 40
+    assert -jitter <= min(off) < timedelta() < max(off) <= jitter
+    for job in jobs:
+        assert next_turn(job, clock.now() - HOUR, clock.now()) == clock.now() - HOUR + interval(job)
 
 
 def test_a_clock_that_was_ahead_delays_nothing(clock):
@@ -43,31 +39,29 @@ def leader(store):
 
 
 def planner(store, clock, *jobs, late=HOUR):
-    return Planner(store, clock, {job.name: job for job in jobs}, late=late)
+    return Planner(store, clock, jobs, late=late)
 
 
-def test_turns_come_at_their_pace_and_a_new_leader_keeps_it(store, clock, leader):
-    def due():
-        return [turn.name for turn in store.due_turns()]
-
-    first = planner(store, clock, WORK, Job("rare work", 5 * HOUR))
-    first.plan(leader)
-    assert due() == ["rare work", "work"]
-    for turn in store.due_turns():
-        store.finish_turn(turn, fence=leader)
-    first.plan(leader)
-    assert due() == []
-    clock.step_to(clock.now() + HOUR * 0.9)
-    planner(store, clock, WORK, Job("rare work", 5 * HOUR)).plan(leader)
-    assert due() == []
-    clock.step_to(clock.now() + HOUR * 0.2)
-    planner(store, clock, WORK, Job("rare work", 5 * HOUR)).plan(leader)
-    assert due() == ["work"]
+def test_a_new_leader_keeps_the_pace_of_the_one_before(store, clock, leader):
+    rare = Job("rare work", 5 * HOUR)
+    first = planner(store, clock, WORK, rare)
+    start = clock.now()
+    assert first.begin(leader) == [(WORK, start), (rare, start)]
+    first.plan(WORK, leader)
+    assert [turn.name for turn in store.due_turns()] == ["work"]
+    clock.step_to(start + HOUR / 2)
+    second = planner(store, clock, WORK, rare)
+    assert second.begin(leader) == [(WORK, start + interval(WORK)), (rare, clock.now())]
+    second.plan(rare, leader)
+    assert planner(store, clock, WORK, rare).begin(leader)[1] == (rare, start + HOUR / 2 + interval(rare))
 
 
 def test_what_is_no_longer_configured_is_forgotten(store, clock, leader):
-    planner(store, clock, WORK, Job("old work", HOUR)).plan(leader)
-    planner(store, clock, WORK).plan(leader)
+    old = Job("old work", HOUR)
+    first = planner(store, clock, WORK, old)
+    for job in (WORK, old):
+        first.plan(job, leader)
+    planner(store, clock, WORK).begin(leader)
     assert set(store.planned()) == {"work"}
 
 
@@ -82,14 +76,19 @@ def test_a_turn_that_fell_to_one_waiting_too_long_is_recorded_as_missed(
     pull()
     before = runs(store)
     jobs = (Job("stream:1", HOUR / 2, 1, "the stream"), Job("work", HOUR / 2))
-    plan = planner(store, clock, *jobs)
-    plan.plan(leader)
+    plans = planner(store, clock, *jobs)
+
+    def plan():
+        for job in jobs:
+            plans.plan(job, leader)
+
+    plan()
     (turn, _) = store.due_turns()
     clock.step_to(clock.now() + HOUR * 0.9)
-    plan.plan(leader)
+    plan()
     assert runs(store) == before, "it has not waited for long"
     clock.step_to(clock.now() + HOUR * 0.9)
-    plan.plan(leader)
+    plan()
     assert runs(store) == [*before, (1, "missed")]
     assert caplog.text.count("missed a turn") == 2
     assert store.due_turns()[0] == turn, "it keeps its place"
@@ -100,6 +99,9 @@ def test_a_turn_that_fell_to_one_waiting_too_long_is_recorded_as_missed(
 def test_who_leads_no_longer_plans_nothing(store, clock, leader):
     store.release_lease(LEASE, "a")
     store.acquire_lease(LEASE, "b", HOUR)
+    late = planner(store, clock, WORK)
     with pytest.raises(LeaseHeld):
-        planner(store, clock, WORK).plan(leader)
+        late.begin(leader)
+    with pytest.raises(LeaseHeld):
+        late.plan(WORK, leader)
     assert store.planned() == {}

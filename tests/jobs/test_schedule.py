@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from jobs.schedule import LEASE, Pace, run_scheduler
 from listener.clock import SystemClock
-from listener.errors import AuthError, ConfigError, StoreError
+from listener.errors import AuthError, ConfigError, LeaseHeld, StoreError
 from storage.store import MentionStore
 
 QUICK = Pace(
@@ -123,16 +123,44 @@ def test_a_job_that_cannot_be_done_is_one_line_in_the_log(scheduler, fake, live_
     assert record.exc_info is None
 
 
+def planned_long_ago(store, name):
+    with store.database.write() as connection:
+        connection.execute(
+            text("UPDATE turns SET planned_at = '2026-01-01 00:00:00' WHERE name = :name"), {"name": name}
+        )
+
+
+def turns(store):
+    with store.database.read() as connection:
+        return dict(connection.execute(text("SELECT name, number FROM turns")).all())
+
+
 def test_a_resting_stream_lets_its_turn_pass(scheduler, fake, settings, live_store, caplog):
     caplog.set_level("INFO")
     feed = fake.Feed(refused=AuthError("refused"))
-    scheduler(settings, fake.FakePlatforms(birdsong=feed))
+    end = scheduler(settings, fake.FakePlatforms(birdsong=feed))
     wait_for(lambda: outcomes(live_store) == ["auth"])
-    with live_store.database.write() as connection:
-        connection.execute(text("UPDATE turns SET planned_at = '2026-01-01 00:00:00' WHERE name = 'stream:1'"))
+    end()
+    planned_long_ago(live_store, "stream:1")
+    scheduler(settings, fake.FakePlatforms(birdsong=feed))
     wait_for(lambda: "paused, 0 new" in caplog.text)
     assert outcomes(live_store) == ["auth"]
     wait_for(lambda: "stream:1" not in [turn.name for turn in live_store.due_turns()])
+
+
+def test_turns_come_by_the_clock_and_who_leads_next_keeps_the_pace(scheduler, fake, live_store, mentions):
+    streams = [{"channel": "birdsong", "query": "elsewhere", "every": "10m"}]
+    settings = fake.make_settings(fake.make_organization(streams=streams))
+    platforms = fake.FakePlatforms(birdsong=fake.Feed(mentions=mentions))
+    for least in (3, 6):
+        end = scheduler(settings, platforms)
+        wait_for(lambda least=least: turns(live_store).get("rollup", 0) >= least)
+        end()
+        assert turns(live_store)["stream:1"] == 1, "it has just been planned"
+        assert not [thread for thread in threading.enumerate() if thread.name == "APScheduler"]
+    planned_long_ago(live_store, "stream:1")
+    scheduler(settings, platforms)
+    wait_for(lambda: turns(live_store)["stream:1"] == 2)
 
 
 def test_streams_of_one_channel_are_read_at_once_by_as_many_threads_as_there_are(
@@ -199,6 +227,7 @@ def test_a_leader_whose_lease_is_lost_plans_no_more_and_works_on(
     planned = live_store.planned()
     wait_for(lambda: outcomes(live_store) == ["done"])
     assert live_store.planned() == planned
+    wait_for(lambda: "APScheduler" not in [thread.name for thread in threading.enumerate()])
 
 
 class Refusing:
@@ -226,6 +255,11 @@ class Refusing:
             raise StoreError("the database does not answer")
         return self.store.planned()
 
+    def plan_turn(self, name, *, fence):
+        if self.refuses.is_set():
+            raise StoreError("the database does not answer")
+        return self.store.plan_turn(name, fence=fence)
+
     def release_lease(self, name, owner):
         if self.refuses.is_set() and name == LEASE:
             raise StoreError("the database does not answer")
@@ -246,6 +280,37 @@ def test_a_database_that_does_not_answer_is_waited_for(scheduler, fake, settings
     wait_for(lambda: "nothing can be planned" in caplog.text)
     wait_for(lambda: "standing by" in caplog.text)
     end()
+
+
+@pytest.mark.parametrize("refusal", [StoreError("it does not answer"), LeaseHeld("it has passed to another")])
+def test_a_turn_that_could_not_be_written_down_is_due_still(
+    scheduler, fake, settings, live_store, mentions, caplog, refusal
+):
+    caplog.set_level("INFO")
+
+    class RefusingOnce(Refusing):
+        left = 1
+
+        def plan_turn(self, name, *, fence):
+            if name == "stream:1" and self.left:
+                self.left = 0
+                raise refusal
+            return self.store.plan_turn(name, fence=fence)
+
+    feed = fake.Feed(mentions=mentions)
+    scheduler(settings, fake.FakePlatforms(birdsong=feed), store=RefusingOnce(live_store))
+    wait_for(lambda: outcomes(live_store) == ["done"])
+    assert str(refusal) in caplog.text
+
+
+def test_a_clock_whose_lease_lapsed_is_set_anew(scheduler, settings, platforms, live_store):
+    """Another may have led meanwhile: what it planned, and what nobody did, stands in the database."""
+    scheduler(settings, platforms)
+    wait_for(lambda: outcomes(live_store) == ["done"])
+    planned_long_ago(live_store, "stream:1")
+    with live_store.database.write() as connection:
+        connection.execute(text("UPDATE leases SET fence = fence + 1 WHERE name = 'scheduler'"))
+    wait_for(lambda: turns(live_store)["stream:1"] == 2)
 
 
 def test_a_wrong_configuration_is_refused_at_the_start(settings, live_store):
