@@ -124,6 +124,6 @@ class _TimedStore(MentionStore):
     stream = _timed("books", MentionStore.stream)
     begin_run = _timed("books", MentionStore.begin_run)
     finish_run = _timed("books", MentionStore.finish_run)
-    usage_since = _timed("books", MentionStore.usage_since)
+    give_up_held = _timed("books", MentionStore.give_up_held)
     acquire_lease = _timed("books", MentionStore.acquire_lease)
     release_lease = _timed("books", MentionStore.release_lease)

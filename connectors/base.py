@@ -39,11 +39,13 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr
 
-from listener.errors import ConfigError, QuotaExhausted, SkipItem
+from connectors.ledger import OwnLedger
+from listener.errors import BudgetHeld, ConfigError, QuotaExhausted, SkipItem
 from listener.settings import Section
 from listener.usage import Usage
 
 if TYPE_CHECKING:
+    from connectors.ledger import Ledger, Standing
     from listener.clock import Clock
     from listener.mention import Mention
 
@@ -180,61 +182,102 @@ def _amount(name: str, number: int) -> str:
 class Meter:
     """Counts what a run takes, and stops it cleanly before the day's budget is overdrawn.
 
-    ``spent`` is what earlier runs of the same platform day took; ``resets_at`` is when that day ends.
+    ``spent`` is what earlier runs of the same platform day took; ``resets_at`` is when that day ends. Where
+    several runs take from one day at once, a ``ledger`` that they share says both, and what the limits are.
     """
 
     def __init__(
-        self, limits: Limits | None = None, *, spent: Usage | None = None, resets_at: datetime | None = None
+        self,
+        limits: Limits | None = None,
+        *,
+        spent: Usage | None = None,
+        resets_at: datetime | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
-        self._limits = limits or Limits()
-        self._spent = spent or Usage()
-        self._resets_at = resets_at
+        self._ledger = ledger or OwnLedger(limits or Limits(), spent=spent or Usage(), resets_at=resets_at)
         self.usage = Usage()
 
     def request(self, **costs: int) -> None:
         """Announce one request that costs ``costs`` (fields of :class:`Usage`) before it is made.
 
         Raises ``QuotaExhausted`` where the budget does not hold it, or where what is only known after a
-        request (posts read, money) has reached its limit already.
+        request (posts read, money) has reached its limit already; ``BudgetHeld`` where others hold the rest.
         """
         planned = replace(Usage(requests=1), **costs)
-        after = self._spent + self.usage + planned
-        for limit in fields(Limits):
-            allowed = getattr(self._limits, limit.name)
-            if allowed is None:
-                continue
-            total = getattr(after, limit.name)
-            full = total >= allowed if limit.name in _KNOWN_AFTERWARDS else total > allowed
-            if full:
-                raise self._exhausted(limit.name, "is used up")
+
+        def choose(standing: Standing) -> Usage:
+            for limit in fields(Limits):
+                self._require(standing, limit.name, getattr(planned, limit.name))
+            return planned
+
+        self._ledger.take(choose)
         self.usage = self.usage + planned
 
     def afford(self, *, least: int, most: int, **price: int) -> int:
-        """Return how many posts, ``most`` at the most, the budget holds at ``price`` each.
+        """Return how many posts, ``most`` at the most, the budget holds at ``price`` each, and hold that much.
 
-        ``price`` names fields of :class:`Usage`. Raises ``QuotaExhausted`` where it does not hold ``least``.
+        ``price`` names fields of :class:`Usage`. What is held is let go with the next :meth:`add`. Raises
+        ``QuotaExhausted`` where the budget does not hold ``least``, ``BudgetHeld`` where others hold the rest.
         """
-        spent = self._spent + self.usage
-        for name, each in price.items():
-            allowed = getattr(self._limits, name)
-            if allowed is None:
-                continue
-            left = allowed - getattr(spent, name)
-            if left < least * each:
-                too_little = f"does not hold {_amount('posts_read', least)} more"
-                raise self._exhausted(name, "is used up" if left <= 0 else too_little)
-            most = min(most, left // each)
-        return most
+        granted = most
 
-    def _exhausted(self, name: str, what: str) -> QuotaExhausted:
-        budget = _amount(name, getattr(self._limits, name))
-        return QuotaExhausted(
-            f"the day's budget of {budget} {what}; the rest is read after the reset", at=self._resets_at
-        )
+        def choose(standing: Standing) -> Usage:
+            nonlocal granted
+            for name, each in price.items():
+                allowed = getattr(standing.limits, name)
+                if allowed is None:
+                    continue
+                left = allowed - getattr(standing.spent, name)
+                if left < least * each:
+                    too_little = f"does not hold {_amount('posts_read', least)} more"
+                    raise _exhausted(standing, name, "is used up" if left <= 0 else too_little)
+                free = left - getattr(standing.held, name)
+                if free < least * each:
+                    raise _awaited(standing, name)
+                granted = min(granted, free // each)
+            return Usage(**{name: granted * each for name, each in price.items()})
+
+        self._ledger.reserve(choose)
+        return granted
 
     def add(self, **amounts: int) -> None:
         """Count what a response turned out to cost (fields of :class:`Usage`)."""
-        self.usage = self.usage + replace(Usage(), **amounts)
+        taken = replace(Usage(), **amounts)
+        self._ledger.settle(taken)
+        self.usage = self.usage + taken
+
+    def let_go(self) -> None:
+        """Give back what is held for an answer that will not come."""
+        if self._ledger.reserved != Usage():
+            self._ledger.settle(Usage())
+
+    def _require(self, standing: Standing, name: str, amount: int) -> None:
+        allowed = getattr(standing.limits, name)
+        # What is held for the answer was granted already.
+        if allowed is None or getattr(self._ledger.reserved, name):
+            return
+        most = allowed - 1 if name in _KNOWN_AFTERWARDS else allowed
+        total = getattr(standing.spent, name) + amount
+        if total > most:
+            raise _exhausted(standing, name, "is used up")
+        if total + getattr(standing.held, name) > most:
+            raise _awaited(standing, name)
+
+
+def _exhausted(standing: Standing, name: str, what: str) -> QuotaExhausted:
+    budget = _amount(name, getattr(standing.limits, name))
+    return QuotaExhausted(
+        f"the day's budget of {budget} {what}; the rest is read after the reset", at=standing.resets_at
+    )
+
+
+def _awaited(standing: Standing, name: str) -> BudgetHeld:
+    budget = _amount(name, getattr(standing.limits, name))
+    return BudgetHeld(
+        f"what is left of the day's budget of {budget} is held for answers under way; what of it comes back is "
+        "used later",
+        at=standing.again_at,
+    )
 
 
 class Connector(Protocol):

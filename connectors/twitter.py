@@ -50,7 +50,7 @@ from connectors.base import (
     require_query,
     utc_day,
 )
-from listener.errors import ConfigError, RetryLater, SkipItem
+from listener.errors import BudgetHeld, ConfigError, QuotaExhausted, RetryLater, SkipItem
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -330,7 +330,8 @@ class TwitterConnector:
         items, missing = self._posts(identities, meter)
         outdated = {versions(item)[-1]: versions(item)[0] for item in items if versions(item)[-1] != item["id"]}
         if outdated:
-            newest, newest_gone = self._posts(list(outdated), meter)
+            again = self._affordable(list(outdated), meter)
+            newest, newest_gone = self._posts(again, meter) if again else ([], set())
             items = [item for item in items if versions(item)[-1] not in outdated] + newest
             missing |= {outdated[identity] for identity in newest_gone if identity in outdated}
         mentions, skipped = read_each(normalise, items)
@@ -338,11 +339,20 @@ class TwitterConnector:
         now = self._clock.now()
         tombstones = tuple(tombstone(identity, now) for identity in identities if identity in missing)
         silent = [
-            SkipItem(f"X says nothing of post {each}", external_id=each)
+            SkipItem(f"X says nothing of post {each}, or the budget does not hold its edit", external_id=each)
             for each in identities
             if each not in answered
         ]
         return mentions + tombstones, [*skipped, *silent]
+
+    @staticmethod
+    def _affordable(identities: list[str], meter: Meter) -> list[str]:
+        """Return as many as the budget holds: what was read already must not be lost for what it does not."""
+        try:
+            count = meter.afford(least=1, most=len(identities), posts_read=1, cost_microusd=POST_MICROUSD)
+        except (QuotaExhausted, BudgetHeld):
+            return []
+        return identities[:count]
 
     def _posts(self, identities: list[str], meter: Meter) -> tuple[list[Mapping[str, Any]], set[str]]:
         """Return the posts X shows of these, and the ids it says are gone (deleted, or no longer public)."""

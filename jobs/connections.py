@@ -6,13 +6,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from connectors.base import Meter
-from jobs.ration import rationed
-from listener.usage import Usage
+from jobs.budget import SharedLedger
 
 if TYPE_CHECKING:
     from connectors.base import Connector, ConnectorSettings, StreamSpec
+    from jobs.budget import Job
+    from jobs.leases import Lease
     from listener.clock import Clock
     from listener.settings import Settings, StreamSettings
+    from listener.usage import Usage
     from storage.records import StreamState
     from storage.store import MentionStore
 
@@ -85,20 +87,22 @@ class Connections:
         """Tell whether the platform's terms, as the operator accepted them, allow topics and sentiment."""
         return bool(getattr(self.settings(channel), "derived_metrics", True))
 
-    def meter(self, channel: str, *, besides: Usage | None = None) -> Meter:
-        """Return a meter for one run, with what the runs of the platform's present day have taken already.
+    def meter(self, channel: str, job: Job, lease: Lease) -> Meter:
+        """Return a meter for one run of ``job`` under ``lease``; all runs share the platform's day."""
+        ledger = SharedLedger(
+            self._store,
+            self._platforms.connector_class(channel),
+            self.settings(channel),
+            clock=self._clock,
+            job=job,
+            lease=lease,
+        )
+        self._store.give_up_held(channel, lease.fence.name)
+        return Meter(ledger=ledger)
 
-        ``besides`` was taken too, and does not stand in the store.
-        """
+    def rehearsal_meter(self, channel: str, besides: Usage) -> Meter:
+        """Return a meter for a pull that leaves no trace in the store; ``besides`` was taken in the same way."""
         kind = self._platforms.connector_class(channel)
         limits, began, ends = kind.budget(self.settings(channel), self._clock.now())
-        spent = self._store.usage_since(channel, began) + (besides or Usage())
+        spent = sum(self._store.spent(channel, began).values(), besides)
         return Meter(limits, spent=spent, resets_at=ends)
-
-    def recheck_meter(self, channel: str) -> Meter:
-        """Return a meter for look-ups, which have a ration of the platform's present day."""
-        kind = self._platforms.connector_class(channel)
-        limits, began, ends = kind.budget(self.settings(channel), self._clock.now())
-        pulled = self._store.usage_since(channel, began, job="ingest")
-        spent = self._store.usage_since(channel, began, job="refresh")
-        return Meter(rationed(limits, pulled), spent=spent, resets_at=ends)

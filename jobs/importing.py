@@ -222,8 +222,8 @@ class _Importer:
                 self._rehearse(path, plan, report, taken)
             else:
                 archive = Archive(name, path, self._lead(plan), self._options(name, plan))
-                with leases.held(self._store, f"import:{archive.key}", LEASE_TTL, self._clock) as renew:
-                    self._import(archive, plan, report, taken, renew)
+                with leases.held(self._store, f"import:{archive.key}", LEASE_TTL, self._clock) as lease:
+                    self._import(archive, plan, report, taken, lease)
         report.seconds = time.monotonic() - started
         return report
 
@@ -251,23 +251,23 @@ class _Importer:
         plan: Plan,
         report: ImportReport,
         taken: Callable[[int], None],
-        renew: Callable[[], None],
+        lease: leases.Lease,
     ) -> None:
         begun = self._resumed(archive)
         report.begun = begun.place.line
         lead = archive.desk(self._store, archive.lead)
         if lead.cursor and begun == Cursor(archive.print):
             # Begun anew: killed before its first batch is done, it must not count as what it was before.
-            self._move(lead, begun)
+            self._move(lead, begun, lease)
             lead.cursor = begun.to_json()
         path = self._rejects_path(report.file)
         kept = begun.rejects if path not in self._written else path.stat().st_size
         with Rejects(path, report.file, kept=kept) as rejects:
             try:
                 if not begun.done:
-                    self._read(archive, Shard(archive.path, begun.place), plan, report, rejects, taken, renew)
+                    self._read(archive, Shard(archive.path, begun.place), plan, report, rejects, taken, lease)
                 if report.outcome == "done":
-                    self._finish(archive, plan, begun, rejects.size)
+                    self._finish(archive, plan, begun, rejects.size, lease)
             except BaseException:
                 archive.end(self._store, "failed")
                 raise
@@ -284,15 +284,14 @@ class _Importer:
         report: ImportReport,
         rejects: Rejects,
         taken: Callable[[int], None],
-        renew: Callable[[], None],
+        lease: leases.Lease,
     ) -> None:
         for batch in read_shard(shard, plan, batch=self._batch, taken=taken):
             _add_up(report, batch)
             rejects.write(batch.rejects)
             report.rejects = rejects.path if report.rejected else None
-            # Not after the save: under a lease that is gone another process moves the cursor.
-            renew()
-            self._keep(archive, batch, Cursor(archive.print, batch.end, rejects.size), report)
+            lease.renew()
+            self._keep(archive, batch, Cursor(archive.print, batch.end, rejects.size), report, lease)
             _judge(report, plan)
             if self._stop.is_set():
                 report.outcome = "interrupted"
@@ -312,7 +311,9 @@ class _Importer:
             )
         return cursor
 
-    def _keep(self, archive: Archive, batch: Batch, cursor: Cursor, report: ImportReport) -> None:
+    def _keep(
+        self, archive: Archive, batch: Batch, cursor: Cursor, report: ImportReport, lease: leases.Lease
+    ) -> None:
         """Save a batch: the others' parts of it first, the lead's last, with which the cursor counts."""
         parts = _by_desk(batch.items)
         for owner in sorted({*parts, archive.lead}, key=lambda owner: owner == archive.lead):
@@ -329,23 +330,25 @@ class _Importer:
                 cursor=desk.cursor if corrected else cursor.to_json(),
                 usage=Usage(),
                 skipped=len(batch.rejects) if owner == archive.lead else 0,
+                fence=lease.fence,
             )
             if corrected:
                 self._correct(corrected)
-                self._move(desk, cursor)
+                self._move(desk, cursor, lease)
             desk.cursor = cursor.to_json()
 
-    def _move(self, desk: Desk, cursor: Cursor, **covered: Any) -> None:
+    def _move(self, desk: Desk, cursor: Cursor, lease: leases.Lease, **covered: Any) -> None:
         self._store.save_page(
             stream_id=desk.stream_id,
             run_id=desk.run_id,
             records=(),
             cursor=cursor.to_json(),
             usage=Usage(),
+            fence=lease.fence,
             **covered,
         )
 
-    def _finish(self, archive: Archive, plan: Plan, begun: Cursor, rejects: int) -> None:
+    def _finish(self, archive: Archive, plan: Plan, begun: Cursor, rejects: int, lease: leases.Lease) -> None:
         """Note that all of it has been read, and what time it covers."""
         covers = self._order.covers
         if covers is not None:
@@ -355,10 +358,10 @@ class _Importer:
                 read = desk.coverage.add(*table.day_span(*covers, zone))
                 days = changed_days(desk.coverage, read, zone)
                 at = Cursor.from_json(desk.cursor) if desk.cursor else begun
-                self._move(desk, at, coverage=read, coverage_days=days)
+                self._move(desk, at, lease, coverage=read, coverage_days=days)
         lead = archive.desk(self._store, archive.lead)
         at = Cursor.from_json(lead.cursor) if lead.cursor else begun
-        self._move(lead, replace(at, rejects=rejects, done=True))
+        self._move(lead, replace(at, rejects=rejects, done=True), lease)
 
     def _channels(self, plan: Plan) -> tuple[str, ...]:
         """Return the channels that are known before anything is read: an export of ours may have any."""

@@ -13,9 +13,10 @@ What must hold, and why it does:
 - One failing stream never stops the others. What is foreseen (rate limit, quota, credential, outage) becomes
   the run's outcome and the stream's rest (``jobs/pacing.py``); a bug is logged with its traceback, the stream
   marked failed, the others pulled, and then it is raised.
-- A stream is pulled by one process at a time: a lease, renewed with each page. Two at once would harm nothing
-  but pay the platform twice.
-- Budgets hold over a day of the platform's, however many runs it has: the meter starts from what they took.
+- A stream is pulled by one process at a time: a lease, renewed with each request. A page that was fetched under
+  a lease since lost is not saved, however late its process comes back: the save itself asks for the fence.
+- Budgets hold over a day of the platform's, however many runs it has and however many at once: each request is
+  booked in the store before it is made (``jobs/budget.py``).
 """
 
 from __future__ import annotations
@@ -35,28 +36,39 @@ from jobs.connections import Connections, Platforms, stream_state
 from jobs.hearing import Hearing, account_names, analyzer_for
 from jobs.pacing import Outcome, is_resting
 from jobs.reading import changed_days
-from listener.errors import ConfigError, LeaseHeld, ListenerError
+from listener.errors import BudgetHeld, ConfigError, LeaseHeld, ListenerError
 from listener.signals.taxonomy import Taxonomy
 from listener.usage import Usage
 from storage.records import PageCounts, text_fingerprint
+from storage.registry import stream_lease
 
 if TYPE_CHECKING:
     from listener.clock import Clock
     from listener.settings import Settings
     from listener.signals.analysis import Analyzer
-    from storage.records import Record, StreamState
+    from storage.records import Record, StreamState, Turn
     from storage.store import MentionStore
 
 logger = logging.getLogger(__name__)
 
 LEASE_TTL = timedelta(minutes=5)
-"""Longer than a page takes; a killed process's lease stands in nobody's way on the same machine."""
+"""Longer than a request and the page it brings take; a killed process's lease stands in nobody's way on the same
+machine."""
 
 OnPage = Callable[[StreamSpec, int], None]
 """Told of each page: its stream, and how many mentions it brought."""
 
 Keep = Callable[[Page, Sequence["Record"], Mapping[str, str]], PageCounts]
 """Keeps a page: its records, and the fingerprints of those that the store had before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """A turn of one stream, taken by a worker under a lease that it holds already."""
+
+    stream: StreamSpec
+    turn: Turn
+    lease: leases.Lease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,16 +102,16 @@ def ingest(
     dry_run: bool = False,
     stop: threading.Event | None = None,
     on_page: OnPage | None = None,
-    only: StreamSpec | None = None,
-    scheduled: bool = False,
+    duty: Duty | None = None,
     platforms: Platforms = installed,
 ) -> list[RunReport]:
     """Pull what is new from the chosen streams (default: all) into the store, one after the other.
 
     ``since`` and ``until`` (UTC) ask for a window; ``limit`` keeps that many mentions a stream at the most;
     ``dry_run`` fetches and counts and stores nothing. Once ``stop`` is set the page in hand is kept and the
-    rest left for next time. A ``scheduled`` run lets a resting stream rest; asked for by hand it is tried,
-    for whoever asks may just have mended it. ``only`` names one stream, as the scheduler pulls them.
+    rest left for next time. ``duty`` is how a worker pulls one stream on its schedule: it lets a resting
+    stream rest, and the turn is done with the run, unless that was interrupted or has to wait for others. Asked
+    for by hand a resting stream is tried, for whoever asks may just have mended it.
 
     Raises ``ConfigError`` and ``StoreError`` that no other stream would be spared, and at the end the first
     bug. Every other error is in its stream's report.
@@ -111,9 +123,9 @@ def ingest(
         for stream, _ in platforms.streams(settings)
         if (not channels or stream.channel in channels)
         and (not organizations or stream.organization in organizations)
-        and (only is None or stream == only)
+        and (duty is None or stream == duty.stream)
     ]
-    order = _Order(Window(since, until, limit), stop or threading.Event(), on_page or _unheard, scheduled)
+    order = _Order(Window(since, until, limit), stop or threading.Event(), on_page or _unheard, duty)
     with Connections(settings, store, clock, platforms) as connections:
         puller = _Puller(settings, store, clock, connections, order)
         if dry_run:
@@ -137,7 +149,7 @@ class _Order:
     window: Window
     stop: threading.Event
     on_page: OnPage
-    scheduled: bool
+    duty: Duty | None
 
 
 @dataclass(slots=True)
@@ -196,16 +208,21 @@ class _Puller:
         if self._order.stop.is_set():
             return RunReport(stream=stream, outcome="interrupted")
         state = stream_state(self._store, stream)
-        if self._order.scheduled and is_resting(state.paused_until, self._clock.now()):
-            return RunReport(stream=stream, outcome="paused", resume_at=state.paused_until)
+        duty = self._order.duty
+        if duty is not None:
+            if is_resting(state.paused_until, self._clock.now()):
+                return RunReport(stream=stream, outcome="paused", resume_at=state.paused_until)
+            return self._pull(stream, state, duty.lease, duty.turn)
         try:
-            with leases.held(self._store, f"stream:{state.id}", LEASE_TTL, self._clock) as renew:
+            with leases.held(self._store, stream_lease(state.id), LEASE_TTL, self._clock) as lease:
                 # Asked again: who held the lease until now may have moved the cursor.
-                return self._pull(stream, stream_state(self._store, stream), renew)
+                return self._pull(stream, stream_state(self._store, stream), lease)
         except LeaseHeld as error:
             return RunReport(stream=stream, outcome="held", error=error)
 
-    def _pull(self, stream: StreamSpec, state: StreamState, renew: Callable[[], None]) -> RunReport:
+    def _pull(
+        self, stream: StreamSpec, state: StreamState, lease: leases.Lease, turn: Turn | None = None
+    ) -> RunReport:
         window = self._order.window
         run_id = self._store.begin_run(state.id, since=window.since, until=window.until)
         progress = _Progress(state.cursor)
@@ -215,8 +232,7 @@ class _Puller:
         def save(page: Page, records: Sequence[Record], known: Mapping[str, str]) -> PageCounts:
             nonlocal coverage
             del known
-            # Not after the save: a page fetched under a lease that is gone must not move the new holder's cursor.
-            renew()
+            lease.renew()
             read = coverage.add(*page.covered) if page.covered else coverage
             counts = self._store.save_page(
                 stream_id=state.id,
@@ -227,11 +243,15 @@ class _Puller:
                 coverage_days=changed_days(coverage, read, zone),
                 usage=progress.meter.usage,
                 skipped=len(page.skipped),
+                fence=lease.fence,
             )
             coverage = read
             return counts
 
-        ending = self._attempt(stream, state.failures, lambda: self._read(stream, progress, save))
+        def meter() -> Meter:
+            return self._connections.meter(stream.channel, "ingest", lease)
+
+        ending = self._attempt(stream, state.failures, lambda: self._read(stream, progress, meter, save))
         self._store.finish_run(
             run_id,
             outcome=ending.verdict.outcome,
@@ -239,6 +259,10 @@ class _Puller:
             error=ending.message,
             failures=ending.verdict.failures,
             paused_until=ending.verdict.paused_until,
+            fence=lease.fence,
+            # What was broken off is still to be done, by whoever takes it up.
+            turn=None if ending.verdict.outcome == "interrupted" else turn,
+            again_at=ending.verdict.paused_until if isinstance(ending.error, BudgetHeld) else None,
         )
         return progress.report(stream, ending)
 
@@ -255,8 +279,13 @@ class _Puller:
             foreseen.update({each.mention.external_id: text_fingerprint(each.mention.text) for each in records})
             return forecast(page, records, known)
 
-        ending = self._attempt(stream, failures, lambda: self._read(stream, progress, remember))
-        self._rehearsed[stream.channel] = self._rehearsed.get(stream.channel, Usage()) + progress.meter.usage
+        rehearsed = self._rehearsed.get(stream.channel, Usage())
+
+        def meter() -> Meter:
+            return self._connections.rehearsal_meter(stream.channel, rehearsed)
+
+        ending = self._attempt(stream, failures, lambda: self._read(stream, progress, meter, remember))
+        self._rehearsed[stream.channel] = rehearsed + progress.meter.usage
         return progress.report(stream, ending)
 
     def _attempt(self, stream: StreamSpec, failures: int, work: Callable[[], Outcome]) -> Ending:
@@ -264,10 +293,16 @@ class _Puller:
         self.bug = self.bug or ending.bug
         return ending
 
-    def _read(self, stream: StreamSpec, progress: _Progress, keep: Keep) -> Outcome:
+    def _read(self, stream: StreamSpec, progress: _Progress, meter: Callable[[], Meter], keep: Keep) -> Outcome:
         """Read a stream page by page and have each kept; returns how far it came."""
+        progress.meter = meter()
+        try:
+            return self._read_on(stream, progress, keep)
+        finally:
+            progress.meter.let_go()
+
+    def _read_on(self, stream: StreamSpec, progress: _Progress, keep: Keep) -> Outcome:
         connector = self._connections.connector(stream.channel)
-        progress.meter = self._connections.meter(stream.channel, besides=self._rehearsed.get(stream.channel))
         hearing = self._hearing(stream)
         for fetched in connector.pull(stream, progress.cursor, self._order.window, progress.meter):
             page, is_last = cut(fetched, progress.cursor, self._room(progress))

@@ -6,12 +6,13 @@ import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from listener.errors import LeaseHeld
+from storage.records import Fence
 
 if TYPE_CHECKING:
     from listener.clock import Clock
@@ -47,6 +48,12 @@ def is_dead(owner: str) -> bool:
     return _started(int(pid)) != started.partition(":")[0]
 
 
+def holder_name(owner: str) -> str:
+    """Name the holder for people: its machine and process number."""
+    machine, _, rest = owner.partition(":")
+    return f"{machine.partition('/')[0]} {rest.partition(':')[0]}".strip()
+
+
 def acquire(store: MentionStore, name: str, owner: str, ttl: timedelta) -> int | None:
     """Take or renew the lease ``name`` and return its fence, or None where another live process holds it.
 
@@ -59,29 +66,55 @@ def acquire(store: MentionStore, name: str, owner: str, ttl: timedelta) -> int |
     return fence
 
 
-@contextlib.contextmanager
-def held(store: MentionStore, name: str, ttl: timedelta, clock: Clock) -> Iterator[Callable[[], None]]:
-    """Hold the lease ``name`` for a block of work; yields what renews it, once a third of ``ttl`` has passed.
+class Lease:
+    """A lease that this process holds: it is renewed while the work goes on, and fences what is saved under it."""
 
-    Raises ``LeaseHeld`` where another process has the lease, also from a renewal that came too late.
-    """
-    owner = owner_name()
-    renewed_at: datetime | None = None
+    def __init__(self, store: MentionStore, name: str, ttl: timedelta, clock: Clock) -> None:
+        """Take the lease; raises ``LeaseHeld`` where another process has it."""
+        self._store = store
+        self._ttl = ttl
+        self._clock = clock
+        self._renewed_at = clock.now()
+        owner = owner_name()
+        self.fence = Fence(name, owner, self._acquire(name, owner))
 
-    def renew() -> None:
-        nonlocal renewed_at
-        now = clock.now()
-        if renewed_at is not None and now - renewed_at < ttl / 3:
+    def renew(self) -> None:
+        """Hold it for longer, once a third of its time has passed.
+
+        Raises ``LeaseHeld`` where another process has or had it since: what was begun before is not ours any more.
+        """
+        now = self._clock.now()
+        if now - self._renewed_at < self._ttl / 3:
             return
-        if acquire(store, name, owner, ttl) is None:
-            raise LeaseHeld(f"another process holds the lease {name!r} ({store.lease_owner(name)}): let it finish")
-        renewed_at = now
+        before = self.fence
+        number = self._acquire(before.name, before.owner)
+        # It grows by one where the lease had run out, and by another one for each holder between.
+        if number - before.number > 1:
+            raise LeaseHeld(f"the lease {before.name!r} was another process's meanwhile: it has done the work")
+        self.fence = Fence(before.name, before.owner, number)
+        self._renewed_at = now
 
-    renew()
+    def release(self) -> None:
+        """Let it go, if it is still held."""
+        self._store.release_lease(self.fence.name, self.fence.owner)
+
+    def _acquire(self, name: str, owner: str) -> int:
+        number = acquire(self._store, name, owner, self._ttl)
+        if number is None:
+            raise LeaseHeld(
+                f"another process holds the lease {name!r} ({self._store.lease_owner(name)}): let it finish"
+            )
+        return number
+
+
+@contextlib.contextmanager
+def held(store: MentionStore, name: str, ttl: timedelta, clock: Clock) -> Iterator[Lease]:
+    """Hold the lease ``name`` for a block of work; raises ``LeaseHeld`` where another process has it."""
+    lease = Lease(store, name, ttl, clock)
     try:
-        yield renew
+        yield lease
     finally:
-        store.release_lease(name, owner)
+        lease.release()
 
 
 def _machine() -> str:

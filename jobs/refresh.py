@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING
 
 import connectors as installed
 from connectors.base import Meter, Page, StreamSpec
+from jobs import leases
 from jobs.attempt import attempt
 from jobs.connections import Connections, Platforms, stream_state
 from jobs.hearing import analyzer_for, hear
 from jobs.pacing import RECHECK_AGES, Outcome, is_due_again
+from listener.errors import LeaseHeld
 from listener.signals.taxonomy import Taxonomy
 from listener.usage import Usage
 from storage.records import PageCounts
@@ -43,7 +45,14 @@ CHECK_EVERY = timedelta(hours=24)
 """A mention that was first read or last looked up more recently than this is left, whatever age it reached."""
 AT_MOST = 10_000
 """Mentions of a channel looked up in one go; the longest unchecked come first."""
+LEASE_TTL = timedelta(minutes=5)
+"""Longer than a request and the page it brings take."""
 _BATCH = 500
+
+
+def refresh_lease(channel: str) -> str:
+    """Return the name of the lease under which a channel's mentions are looked up, and of its turns."""
+    return f"refresh:{channel}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +77,15 @@ def refresh(
     look_back: timedelta = LOOK_BACK,
     check_every: timedelta = CHECK_EVERY,
     stop: threading.Event | None = None,
+    lease: leases.Lease | None = None,
     platforms: Platforms = installed,
 ) -> list[RefreshReport]:
     """Look up again what the chosen channels (default: all) brought in the last ``look_back``.
 
-    Each page is stored by itself, so that a run which ends early has kept what it saw. What it takes counts
-    against the day's budget, of which pulls are left the most. Raises ``ConfigError`` and ``StoreError``, and
-    at the end the first bug; every other error is in its channel's report.
+    One process at a time looks up a channel's mentions; ``lease`` says that the caller holds that of the one
+    channel. Each page is stored by itself, so that a run which ends early has kept what it saw. What it takes
+    counts against the day's budget, of which pulls are left the most. Raises ``ConfigError`` and ``StoreError``,
+    and at the end the first bug; every other error is in its channel's report.
     """
     first_stream: dict[str, StreamSpec] = {}
     for stream, _ in platforms.streams(settings):
@@ -85,7 +96,7 @@ def refresh(
     with Connections(settings, store, clock, platforms) as connections:
         analyzer = analyzer_for(settings, taxonomy)
         refresher = _Refresher(store, clock, connections, platforms, analyzer, stop or threading.Event())
-        reports = [refresher.run(stream, look_back, check_every) for stream in first_stream.values()]
+        reports = [refresher.run(stream, look_back, check_every, lease) for stream in first_stream.values()]
     if refresher.bug is not None:
         raise refresher.bug
     return reports
@@ -111,10 +122,23 @@ class _Refresher:
         self._stop = stop
         self.bug: Exception | None = None
 
-    def run(self, stream: StreamSpec, look_back: timedelta, check_every: timedelta) -> RefreshReport:
+    def run(
+        self, stream: StreamSpec, look_back: timedelta, check_every: timedelta, lease: leases.Lease | None
+    ) -> RefreshReport:
         """Look up the mentions of one channel; ``stream``, its first, has the cost booked to it."""
         if self._stop.is_set():
             return RefreshReport(channel=stream.channel, outcome="interrupted")
+        if lease is not None:
+            return self._run(stream, look_back, check_every, lease)
+        try:
+            with leases.held(self._store, refresh_lease(stream.channel), LEASE_TTL, self._clock) as own:
+                return self._run(stream, look_back, check_every, own)
+        except LeaseHeld as error:
+            return RefreshReport(channel=stream.channel, outcome="held", error=error)
+
+    def _run(
+        self, stream: StreamSpec, look_back: timedelta, check_every: timedelta, lease: leases.Lease
+    ) -> RefreshReport:
         now = self._clock.now()
         every = self._platforms.connector_class(stream.channel).recheck_every
         due = self._store.due_for_recheck(
@@ -131,7 +155,7 @@ class _Refresher:
         progress = _Progress()
         ending = attempt(
             f"refresh of {stream.channel}",
-            lambda: self._look_up(stream.channel, due, run_id, progress),
+            lambda: self._look_up(stream.channel, due, run_id, progress, lease),
             failures=state.failures,
             clock=self._clock,
         )
@@ -150,35 +174,47 @@ class _Refresher:
             resume_at=ending.verdict.paused_until,
         )
 
-    def _look_up(self, channel: str, due: Sequence[str], run_id: int, progress: _Progress) -> Outcome:
+    def _look_up(
+        self, channel: str, due: Sequence[str], run_id: int, progress: _Progress, lease: leases.Lease
+    ) -> Outcome:
+        progress.meter = self._connections.meter(channel, "refresh", lease)
+        try:
+            return self._look_on(channel, due, run_id, progress, lease)
+        finally:
+            progress.meter.let_go()
+
+    def _look_on(
+        self, channel: str, due: Sequence[str], run_id: int, progress: _Progress, lease: leases.Lease
+    ) -> Outcome:
         connector = self._connections.connector(channel)
-        progress.meter = self._connections.recheck_meter(channel)
         for start in range(0, len(due), _BATCH):
             batch = due[start : start + _BATCH]
             seen: set[str] = set()
             for page in connector.recheck(batch, progress.meter):
-                self._keep(channel, page, run_id, progress)
+                self._keep(channel, page, run_id, progress, lease)
                 seen.update(mention.external_id for mention in page.mentions)
                 if self._stop.is_set():
                     return "interrupted"
             # What the platform passes over in silence would else be the longest unchecked for ever.
             if passed_over := [external_id for external_id in batch if external_id not in seen]:
-                self._store.mark_checked(channel, passed_over)
+                self._store.mark_checked(channel, passed_over, fence=lease.fence)
         return "done"
 
-    def _keep(self, channel: str, page: Page, run_id: int, progress: _Progress) -> None:
+    def _keep(self, channel: str, page: Page, run_id: int, progress: _Progress, lease: leases.Lease) -> None:
         for item in page.skipped:
             logger.warning("%s: skipped %s: %s", channel, item.external_id or "an item", item)
         known = self._store.known(channel, [mention.external_id for mention in page.mentions])
         derived_metrics = self._connections.derived_metrics(channel)
         redacted = [replace(mention, text=self._analyzer.redact(mention.text)) for mention in page.mentions]
         heard = hear(self._analyzer, redacted, known, derived_metrics=derived_metrics)
+        lease.renew()
         counts = self._store.save_recheck(
             channel,
             list(zip(redacted, heard, strict=True)),
             run_id=run_id,
             usage=progress.meter.usage,
             skipped=len(page.skipped),
+            fence=lease.fence,
         )
         progress.keep(page, counts)
 

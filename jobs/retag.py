@@ -113,9 +113,9 @@ def retag(
     work = _Retagger(store, analyzer, terms_of(settings, platforms), wanted, chunk, progress)
     if dry_run:
         return work.rehearse(taxonomy)
-    with leases.held(store, LEASE, LEASE_TTL, clock) as renew:
+    with leases.held(store, LEASE, LEASE_TTL, clock) as lease:
         store.declare(settings.organizations, taxonomy)
-        mentions, changed = work.run(renew)
+        mentions, changed = work.run(lease.renew)
         days = roll_up(store)
         retagging.keep_retag(store, wanted, mentions_heard=mentions, changed=changed, now=clock.now())
     return RetagReport(version=analyzer.version, mentions=mentions, changed=changed, days=days)

@@ -1,8 +1,12 @@
-"""Runs the jobs on their schedule: one leader among any number of processes, each stream at its own pace.
+"""Runs the jobs on their schedule: any number of processes on one database, each stream at its own pace.
 
-Nothing about the schedule is kept in the database: it is made from the configuration at every start, and what
-was missed meanwhile is caught up from the cursors. Only two things are shared between processes: the lease
-that says who leads, and each stream's own lease, rest and cursor.
+One process leads, by a lease: it plans, which is to write down what is due (``jobs/planning.py``) when its clock,
+an APScheduler in memory, tells that it is time. Every process takes what is due and does it, each turn under a
+lease of its own (``jobs/workers.py``). So a process more takes a share of the streams, and what one leaves behind
+when it dies is taken up by the others.
+
+What the database keeps of the schedule is when each job's last turn was planned, and whether it is due: how often
+comes from the configuration at every start, and what was missed meanwhile is caught up from the cursors.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,40 +24,47 @@ from typing import TYPE_CHECKING
 import connectors as installed
 from jobs import leases
 from jobs.connections import stream_state
-from jobs.ingest import ingest
-from jobs.refresh import refresh
+from jobs.ingest import Duty, ingest
+from jobs.planning import Job, Planner, interval
+from jobs.refresh import refresh, refresh_lease
 from jobs.rollup import roll_up
 from jobs.stopping import stop_on_signal
-from listener.errors import ListenerError, StoreError
-from listener.usage import Usage
+from jobs.workers import Threads, Work, Worker
+from listener.errors import LeaseHeld, StoreError
+from listener.signals.taxonomy import Taxonomy
+from storage.records import Fence
+from storage.registry import stream_lease
 
 if TYPE_CHECKING:
-    from apscheduler.events import JobEvent
     from apscheduler.schedulers.background import BackgroundScheduler
 
     from connectors.base import StreamSpec
     from jobs.connections import Platforms
     from listener.clock import Clock
     from listener.settings import Settings
+    from storage.records import Turn
     from storage.store import MentionStore
 
 logger = logging.getLogger(__name__)
 
 LEASE = "scheduler"
-_INGEST = "ingest "
-_MOST_JITTER = 60.0
+ROLLUP = "rollup"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How often the jobs that are no stream's run, and how long a silent leader keeps its lease.
+    """How often the jobs that are no stream's run, and for how long a silent process keeps its leases.
 
-    ``late``: a run that could not start for longer than this is recorded as missed and left to its next turn.
+    ``lease`` is the leader's, ``turn`` that of whoever does a turn. ``poll`` is how often a thread without work
+    looks for what is due. ``late``: where a turn has waited for longer than this when the next one comes, that
+    one is recorded as missed.
     """
 
     rollup: timedelta = timedelta(minutes=1)
     refresh: timedelta = timedelta(hours=6)
     lease: timedelta = timedelta(seconds=30)
+    turn: timedelta = timedelta(minutes=5)
+    poll: timedelta = timedelta(seconds=1)
     late: timedelta = timedelta(hours=1)
 
     @property
@@ -65,68 +76,152 @@ class Pace:
 DEFAULT_PACE = Pace()
 
 
+def connections_for(threads: int) -> int:
+    """Return how many connections a process needs: ``threads`` that read, one that counts, leads, plans."""
+    return threads + 3
+
+
 def run_scheduler(
     settings: Settings,
     store: MentionStore,
     *,
     clock: Clock,
     pace: Pace = DEFAULT_PACE,
+    threads: int,
     stop: threading.Event | None = None,
     platforms: Platforms = installed,
 ) -> None:
     """Pull every configured stream on its schedule until ``stop`` is set or SIGTERM or SIGINT arrives.
 
-    Only the holder of the lease works; any other process stands by and takes over when the lease runs out, at
-    once where its holder was killed on the same machine. Told to stop, the pages in hand are finished and
-    kept, and the lease is let go. A second signal ends the process as it ends any other.
+    Other processes may do the same on the same database: they share the streams, and one of them plans. This
+    one reads ``threads`` streams at once, and counts beside that. Told to stop, the pages in hand are finished
+    and kept, and the leases let go. A second signal ends the process as it ends any other.
 
-    Raises ``ConfigError`` at the start. A database that refuses is waited for.
+    Raises ``ConfigError`` and ``StoreError`` at the start; later a database that refuses is waited for.
     """
-    streams = {str(stream): (stream, configured.every) for stream, configured in platforms.streams(settings)}
-    owner = leases.owner_name()
+    jobs, work = _jobs(settings, store, clock, pace, platforms)
+    # Who counts does nothing else: figures must not wait until the streams' first hours of reading are over.
+    counting = Worker(store, clock, {ROLLUP: work.pop(ROLLUP)}, hold=pace.turn)
+    reading = [Worker(store, clock, work, hold=pace.turn) for _ in range(threads)]
+    team = Threads([counting, *reading], poll=pace.poll, wait=pace.heartbeat)
+    lead = _Lead(Planner(store, clock, jobs, late=pace.late))
+    election = _Election(store, pace)
     with stop_on_signal(stop) as asked:
         stopping = asked.event
-        term = _Term(settings, store, clock, pace, platforms, streams)
-        election = _Election(store, owner, pace)
+        team.start()
         try:
             while not stopping.is_set():
-                if election.leads():
-                    term.begin()
-                else:
-                    term.end()
+                lead.keep(election.fence())
                 stopping.wait(pace.heartbeat.total_seconds())
         finally:
-            term.end()
+            lead.end()
+            team.end()
             election.resign()
+
+
+class _Lead:
+    """What a process does while it leads: its clock runs, and writes each turn down when it is time."""
+
+    def __init__(self, planner: Planner) -> None:
+        self._planner = planner
+        self._scheduler: BackgroundScheduler | None = None
+        self._fence: Fence | None = None
+        self._over = threading.Event()
+
+    def keep(self, fence: Fence | None) -> None:
+        """Have the clock run under the leader's ``fence``; None stops it.
+
+        It is set anew, by what the database tells, where another may have led meanwhile, and where something
+        could not be written down: that is due still.
+        """
+        if fence != self._fence or self._over.is_set():
+            self.end()
+            self._fence = fence
+            self._over.clear()
+            if fence is not None:
+                with self._trying():
+                    self._begin(fence)
+
+    def end(self) -> None:
+        """Stop the clock: a turn that is just being written down is finished, what comes after it is due still."""
+        self._over.set()
+        if self._scheduler is not None:
+            self._scheduler.shutdown(wait=True)
+            self._scheduler = None
+
+    def _begin(self, fence: Fence) -> None:
+        from apscheduler.executors.pool import ThreadPoolExecutor
+        from apscheduler.schedulers.background import BackgroundScheduler
+
+        due = self._planner.begin(fence)
+        scheduler = BackgroundScheduler(
+            timezone=UTC,
+            # To write a turn down is quick: one thread is enough, and one connection to the database.
+            executors={"default": ThreadPoolExecutor(1)},
+            # However late the clock is, after a machine slept, a job has one turn then, and has it.
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        )
+        for job, at in due:
+            scheduler.add_job(
+                partial(self._plan, job, fence),
+                "interval",
+                id=job.name,
+                name=job.title or job.name,
+                seconds=interval(job).total_seconds(),
+                # What is overdue comes at once, in the order of the configuration: the pulls first.
+                next_run_time=max(at, datetime.now(UTC)),
+            )
+        scheduler.start()
+        self._scheduler = scheduler
+
+    def _plan(self, job: Job, fence: Fence) -> None:
+        """Write a turn down. What is foreseen is one line in the log, a bug is logged in full by APScheduler."""
+        if not self._over.is_set():
+            with self._trying():
+                self._planner.plan(job, fence)
+
+    @contextlib.contextmanager
+    def _trying(self) -> Iterator[None]:
+        """Note where something could not be done, for ``keep``: a clock cannot be stopped from its own thread."""
+        try:
+            yield
+        except LeaseHeld as error:
+            logger.info("%s", error)
+            self._over.set()
+        except StoreError as error:
+            logger.error("nothing can be planned: %s", error)  # noqa: TRY400 - foreseen: no traceback
+            self._over.set()
 
 
 class _Election:
     """Who leads: the holder of a lease in the database."""
 
-    def __init__(self, store: MentionStore, owner: str, pace: Pace) -> None:
+    def __init__(self, store: MentionStore, pace: Pace) -> None:
         self._store = store
-        self._owner = owner
+        self._owner = leases.owner_name()
         self._pace = pace
         self._sure_until = 0.0
+        self._fence: Fence | None = None
         self._led: bool | None = None
 
-    def leads(self) -> bool:
-        """Take or renew the lease, and tell whether this process has it.
+    def fence(self) -> Fence | None:
+        """Take or renew the lease, and return its fence; None where this process does not lead.
 
         Where the database does not answer, a leader goes on until its lease must have run out.
         """
         asked_at = time.monotonic()
         try:
-            fence = leases.acquire(self._store, LEASE, self._owner, self._pace.lease)
+            number = leases.acquire(self._store, LEASE, self._owner, self._pace.lease)
         except StoreError as error:
             logger.error("the scheduler's lease could not be renewed: %s", error)  # noqa: TRY400 - foreseen: no traceback
         else:
-            self._sure_until = asked_at + self._pace.lease.total_seconds() if fence is not None else 0.0
+            self._fence = None if number is None else Fence(LEASE, self._owner, number)
+            self._sure_until = asked_at + self._pace.lease.total_seconds() if number is not None else 0.0
         leads = time.monotonic() < self._sure_until
         if leads != self._led:
             logger.info("leading" if leads else "standing by: another process leads")
             self._led = leads
-        return leads
+        return self._fence if leads else None
 
     def resign(self) -> None:
         """Let the lease go, so that a standby need not wait for it to run out."""
@@ -134,132 +229,66 @@ class _Election:
             self._store.release_lease(LEASE, self._owner)
 
 
-class _Term:
-    """The time during which this process leads: its scheduler and its jobs."""
+def _jobs(
+    settings: Settings, store: MentionStore, clock: Clock, pace: Pace, platforms: Platforms
+) -> tuple[list[Job], dict[str, Work]]:
+    """Return every job with its pace, and how each is done, by the name of its lease."""
+    streams = platforms.streams(settings)
+    store.declare(settings.organizations, Taxonomy.load(settings.topics_file))
+    does = _Work(settings, store, clock, platforms)
+    jobs: list[Job] = []
+    work: dict[str, Work] = {}
+    for stream, configured in streams:
+        stream_id = stream_state(store, stream).id
+        job = Job(stream_lease(stream_id), configured.every, stream_id, str(stream))
+        jobs.append(job)
+        work[job.name] = partial(does.pull, stream)
+    for channel in sorted({stream.channel for stream, _ in streams}):
+        jobs.append(Job(refresh_lease(channel), pace.refresh))
+        work[jobs[-1].name] = partial(does.refresh, channel)
+    jobs.append(Job(ROLLUP, pace.rollup))
+    work[ROLLUP] = does.roll_up
+    return jobs, work
 
-    def __init__(
-        self,
-        settings: Settings,
-        store: MentionStore,
-        clock: Clock,
-        pace: Pace,
-        platforms: Platforms,
-        streams: dict[str, tuple[StreamSpec, timedelta]],
-    ) -> None:
+
+class _Work:
+    """How a turn of each job is done; each returns whether it is done, or was broken off."""
+
+    def __init__(self, settings: Settings, store: MentionStore, clock: Clock, platforms: Platforms) -> None:
         self._settings = settings
         self._store = store
         self._clock = clock
-        self._pace = pace
         self._platforms = platforms
-        self._streams = streams
-        self._scheduler: BackgroundScheduler | None = None
-        self._halt = threading.Event()
 
-    def begin(self) -> None:
-        """Start the jobs, unless they run already."""
-        if self._scheduler is None:
-            self._halt = threading.Event()
-            self._scheduler = self._make_scheduler()
-            self._scheduler.start()
-
-    def end(self) -> None:
-        """Have every page in hand finished, and stop."""
-        if self._scheduler is not None:
-            self._halt.set()
-            self._scheduler.shutdown(wait=True)
-            self._scheduler = None
-
-    def _make_scheduler(self) -> BackgroundScheduler:
-        from apscheduler.events import EVENT_JOB_MISSED
-        from apscheduler.executors.pool import ThreadPoolExecutor
-        from apscheduler.schedulers.background import BackgroundScheduler
-
-        channels = sorted({stream.channel for stream, _ in self._streams.values()})
-        scheduler = BackgroundScheduler(
-            timezone=UTC,
-            # One thread a platform: its SDK is never shared, and two runs never spend the same budget.
-            executors={"default": ThreadPoolExecutor(1), **{name: ThreadPoolExecutor(1) for name in channels}},
-            job_defaults={
-                "coalesce": True,
-                "max_instances": 1,
-                "misfire_grace_time": max(1, round(self._pace.late.total_seconds())),
-            },
-        )
-        for name, (stream, every) in self._streams.items():
-            self._add(scheduler, f"{_INGEST}{name}", partial(self._pull, stream), every, executor=stream.channel)
-        for channel in channels:
-            refreshing = partial(self._refresh, channel)
-            self._add(scheduler, f"refresh {channel}", refreshing, self._pace.refresh, executor=channel)
-        self._add(scheduler, "rollup", self._roll_up, self._pace.rollup)
-        scheduler.add_listener(self._record_missed, EVENT_JOB_MISSED)
-        return scheduler
-
-    def _add(
-        self,
-        scheduler: BackgroundScheduler,
-        name: str,
-        work: Callable[[], None],
-        every: timedelta,
-        *,
-        executor: str = "default",
-    ) -> None:
-        seconds = every.total_seconds()
-        scheduler.add_job(
-            partial(_do, name, work),
-            "interval",
-            id=name,
-            name=name,
-            executor=executor,
-            seconds=seconds,
-            jitter=min(_MOST_JITTER, seconds / 10),
-            # Nobody knows how long nothing ran: each job begins with catching up.
-            next_run_time=datetime.now(UTC),
-        )
-
-    def _pull(self, stream: StreamSpec) -> None:
+    def pull(self, stream: StreamSpec, turn: Turn, lease: leases.Lease, stop: threading.Event) -> bool:
         reports = ingest(
             self._settings,
             self._store,
             clock=self._clock,
-            only=stream,
-            scheduled=True,
-            stop=self._halt,
+            duty=Duty(stream, turn, lease),
+            stop=stop,
             platforms=self._platforms,
         )
         for report in reports:
             logger.info(
                 "%s: %s, %d new, %d changed", stream, report.outcome, report.counts.inserted, report.counts.updated
             )
+        return all(report.outcome != "interrupted" for report in reports)
 
-    def _refresh(self, channel: str) -> None:
-        refresh(
+    def refresh(self, channel: str, turn: Turn, lease: leases.Lease, stop: threading.Event) -> bool:
+        del turn
+        reports = refresh(
             self._settings,
             self._store,
             clock=self._clock,
             channels=[channel],
-            stop=self._halt,
+            stop=stop,
+            lease=lease,
             platforms=self._platforms,
         )
+        return all(report.outcome != "interrupted" for report in reports)
 
-    def _roll_up(self) -> None:
-        if not self._halt.is_set():
-            roll_up(self._store)
-
-    def _record_missed(self, event: JobEvent) -> None:
-        """Leave a run in the store for a pull that could not start in time; its stream's rest stays as it is."""
-        logger.warning("%s: missed, for what ran before it took too long", event.job_id)
-        name = event.job_id.removeprefix(_INGEST)
-        if name not in self._streams:
-            return
-        stream, _ = self._streams[name]
-        state = stream_state(self._store, stream)
-        run_id = self._store.begin_run(state.id, since=None, until=None)
-        self._store.finish_run(run_id, outcome="missed", usage=Usage())
-
-
-def _do(name: str, work: Callable[[], None]) -> None:
-    """Do a job. What is foreseen is one line in the log; a bug goes on to APScheduler, which logs it in full."""
-    try:
-        work()
-    except ListenerError as error:
-        logger.error("%s: %s", name, error)  # noqa: TRY400 - foreseen: no traceback
+    def roll_up(self, turn: Turn, lease: leases.Lease, stop: threading.Event) -> bool:
+        del turn, stop
+        roll_up(self._store, progress=lambda _days: lease.renew())
+        return True

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import connectors as installed
+from jobs.leases import holder_name
 
 if TYPE_CHECKING:
     from jobs.connections import Platforms
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 STATUS_COLUMNS = (
     *("organization", "channel", "kind", "query", "outcome", "last_run", "new", "mentions"),
-    *("newest", "read_until", "failures", "paused_until", "requests_today", "usd_today", "error"),
+    *("newest", "read_until", "failures", "paused_until", "requests_today", "usd_today", "error", "worker"),
 )
 
 
@@ -28,7 +29,8 @@ def status_rows(
     ``outcome`` is ``never`` before the first run and ``running`` while there is no end of one (or it was
     killed). ``new`` is what the last pull brought, ``mentions`` what the organization has of the channel.
     ``requests_today`` and ``usd_today`` are the channel's, re-checks included, since the platform's own day
-    began. Moments are UTC. Raises ``ConfigError`` and ``StoreError``.
+    began. ``worker`` is the machine and process that pulls the stream now, since ``last_run``; None where none
+    does. Moments are UTC. Raises ``ConfigError`` and ``StoreError``.
     """
     known = {(status.organization, status.channel, status.key): status for status in store.status()}
     used: dict[str, Usage] = {}
@@ -59,6 +61,7 @@ def status_rows(
                 "read_until": spans[-1][1] if spans else None,
                 "failures": status.failures,
                 "paused_until": status.paused_until,
+                "worker": holder_name(status.holder) if status.holder else None,
             }
             if (run := status.last_run) is not None:
                 row |= {

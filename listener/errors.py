@@ -48,6 +48,10 @@ class QuotaExhausted(RetryLater):
     exit_code = 4
 
 
+class BudgetHeld(RetryLater):
+    """What is left of a budget is held by others for answers under way: some of it may come back until ``at``."""
+
+
 class SkipItem(ListenerError):  # noqa: N818 - see RetryLater
     """One item cannot be read: it is logged and counted, and the page goes on without it.
 

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import case, or_, select, update
 
+from listener.errors import LeaseHeld
 from storage.bulk import upsert
 from storage.schema import leases
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from storage.records import Fence
 
 
 def acquire(connection: Connection, name: str, owner: str, *, now: datetime, ttl: timedelta) -> int | None:
@@ -45,3 +48,23 @@ def owner(connection: Connection, name: str, *, now: datetime) -> str | None:
     """Return who holds the lease now, or None where nobody does."""
     query = select(leases.c.owner).where(leases.c.name == name, leases.c.expires_at > now)
     return connection.execute(query).scalar_one_or_none()
+
+
+def holds(connection: Connection, fence: Fence) -> bool:
+    """Tell whether the lease is still its holder's, and keep it from changing hands until the transaction ends.
+
+    One that has run out and that nobody took is still its holder's: nothing was begun since.
+    """
+    query = select(leases.c.fence).where(
+        leases.c.name == fence.name, leases.c.owner == fence.owner, leases.c.fence == fence.number
+    )
+    # SQLite needs no lock and is given none: its transactions that write queue at the start.
+    return connection.execute(query.with_for_update()).scalar_one_or_none() is not None
+
+
+def require(connection: Connection, fence: Fence | None) -> None:
+    """Raise ``LeaseHeld`` where there is a fence that no longer holds."""
+    if fence is not None and not holds(connection, fence):
+        raise LeaseHeld(
+            f"the lease {fence.name!r} has passed to another process: what was read under it is left to it"
+        )

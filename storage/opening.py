@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,17 +88,22 @@ def place_of(url: URL) -> str:
     return f"{url.database or ''} at {host}{f':{url.port}' if url.port else ''}".strip()
 
 
-def connect(url: str, *, read_only: bool = False) -> Database:
+def connect(url: str, *, read_only: bool = False, connections: int | None = None) -> Database:
     """Return the database at ``url``, whatever it holds; no connection is made yet.
 
+    ``connections`` is how many are kept open at the most (None: as many as SQLAlchemy thinks fit); where more are
+    wanted at once, a few more are made for as long as that lasts.
     Raises ``ConfigError`` for a URL that is none, ``StoreError`` where SQLite has no folder or file to open.
     """
     parsed = database_url(url)
     place = place_of(parsed)
+    pool = {} if connections is None else {"pool_size": connections}
     engine = (
-        _sqlite_engine(parsed, read_only=read_only)
+        _sqlite_engine(parsed, read_only=read_only, pool=pool)
         if parsed.drivername.startswith("sqlite")
-        else create_engine(parsed, connect_args={"connect_timeout": 10}, pool_pre_ping=True, hide_parameters=True)
+        else create_engine(
+            parsed, connect_args={"connect_timeout": 10}, pool_pre_ping=True, hide_parameters=True, **pool
+        )
     )
     translate(engine, place)
     return Database(place=place, writing=engine, reading=_reading(engine))
@@ -111,7 +116,7 @@ def _reading(engine: Engine) -> Engine:
     return engine.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
 
 
-def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
+def _sqlite_engine(url: URL, *, read_only: bool, pool: Mapping[str, int]) -> Engine:
     name = url.database
     arguments: dict[str, Any] = {} if "timeout" in url.query else {"timeout": _BUSY_SECONDS}
     options: dict[str, Any] = {"hide_parameters": True}
@@ -120,6 +125,7 @@ def _sqlite_engine(url: URL, *, read_only: bool) -> Engine:
         options["poolclass"] = StaticPool
         arguments["check_same_thread"] = False
     else:
+        options |= pool
         file = Path(name)
         if not file.parent.is_dir():
             raise StoreError(f"the database {name}: its folder does not exist; create {file.parent}")

@@ -84,7 +84,7 @@ class StreamStatus:
     """One stream for ``listener status``.
 
     ``mentions`` counts what the store holds of the stream's organization on the stream's channel.
-    ``has_cursor`` says that the stream has been read before.
+    ``has_cursor`` says that the stream has been read before. ``holder`` is who has the stream's lease now.
     """
 
     stream_id: int
@@ -100,6 +100,25 @@ class StreamStatus:
     paused_until: datetime | None
     mentions: int
     last_run: LastRun | None
+    holder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """A lease as its holder knows it: once it has another owner or number, what was begun under it is not kept."""
+
+    name: str
+    owner: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A piece of work that is due since ``due_at`` (UTC); ``holder`` has the lease of the same name now."""
+
+    name: str
+    due_at: datetime
+    holder: str | None = None
 
 
 def text_fingerprint(text: str) -> str:

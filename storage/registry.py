@@ -20,6 +20,7 @@ from storage.schema import (
     channels,
     coverage_days,
     dirty_days,
+    leases,
     mention_organizations,
     mentions,
     organizations,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 _USAGE = tuple(amount.name for amount in fields(Usage))
 _COUNTS = tuple(count.name for count in fields(PageCounts))
 _REDATED_AT_ONCE = 5_000
+_STREAM = "stream:"
 
 
 def declared(
@@ -251,7 +253,12 @@ def used_since(connection: Connection, channel: str, since: datetime, job: str |
     return Usage(**{name: int(total) for name, total in connection.execute(query).one()._mapping.items()})
 
 
-def statuses(connection: Connection) -> list[StreamStatus]:
+def stream_lease(stream_id: int) -> str:
+    """Return the name of the lease under which a stream is pulled, which is that of its turns as well."""
+    return f"{_STREAM}{stream_id}"
+
+
+def statuses(connection: Connection, now: datetime) -> list[StreamStatus]:
     """Return every stream, by organization, channel and age."""
     query = (
         select(streams, organizations.c.slug, channels.c.name.label("channel"))
@@ -261,6 +268,7 @@ def statuses(connection: Connection) -> list[StreamStatus]:
     )
     held = _held(connection)
     last = _last_runs(connection)
+    holders = _holders(connection, now)
     return [
         StreamStatus(
             stream_id=row.id,
@@ -276,6 +284,7 @@ def statuses(connection: Connection) -> list[StreamStatus]:
             paused_until=row.paused_until,
             mentions=held.get((row.organization_id, row.channel_id), 0),
             last_run=last.get(row.id),
+            holder=holders.get(stream_lease(row.id)),
         )
         for row in connection.execute(query)
     ]
@@ -289,6 +298,13 @@ def _held(connection: Connection) -> dict[tuple[int, int], int]:
         .group_by(owner, channel)
     )
     return {(organization, where): count for organization, where, count in connection.execute(query)}
+
+
+def _holders(connection: Connection, now: datetime) -> dict[str, str]:
+    query = select(leases.c.name, leases.c.owner).where(
+        leases.c.name.startswith(_STREAM, autoescape=True), leases.c.expires_at > now
+    )
+    return {row.name: row.owner for row in connection.execute(query)}
 
 
 def _last_runs(connection: Connection) -> dict[int, LastRun]:

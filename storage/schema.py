@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Dialect
 
-SCHEMA_VERSION = "0004"
+SCHEMA_VERSION = "0005"
 """The revision of the migrations that these tables are."""
 
 ALL = "all"
@@ -366,6 +366,29 @@ leases = Table(
     Column("owner", Words, nullable=False),
     Column("fence", BigInteger, nullable=False),
     Column("expires_at", Moment, nullable=False),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("name", Words, primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("planned_at", Moment, nullable=False),
+    Column("due_at", Moment),
+)
+
+spending = Table(
+    "spending",
+    metadata,
+    _refers("channel_id", "channels.id", primary_key=True),
+    Column("day_began", Moment, primary_key=True),
+    Column("job", Words, primary_key=True),
+    Column("holder", Words, primary_key=True),
+    *(
+        Column(name, BigInteger, nullable=False)
+        for name in ("requests", "quota_units", "searches", "posts_read", "cost_microusd")
+    ),
+    _one_of("job", Job),
 )
 
 

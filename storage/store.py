@@ -12,13 +12,15 @@ The store owes its callers this:
 - The rollup is derived: :meth:`MentionStore.roll_up` counts the days that changed, and
   :meth:`MentionStore.rebuild_rollups` everything, with the same result.
 - SQLite and PostgreSQL behave alike, to the order of rows. Several processes may write at once.
+- What is saved under a lease names its fence. Where the lease has another holder by then, however late whoever
+  asks for it comes back, nothing is saved and ``LeaseHeld`` is raised.
 - What the database refuses (unreachable, full, read-only, damaged, of another version) is a ``StoreError``
   that names the fix; it never holds a password. Anything else that goes wrong is a bug and looks like one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from types import TracebackType
@@ -30,17 +32,19 @@ from listener.clock import Clock, SystemClock
 from listener.coverage import Spans
 from listener.mention import Mention
 from listener.usage import Usage
-from storage import leasing, registry, rolling
+from storage import leasing, registry, rolling, spending, turns
 from storage.bulk import batches
 from storage.changes import note_version
 from storage.opening import Database, connect, ready
 from storage.records import (
     CoverageDay,
+    Fence,
     LastRun,
     PageCounts,
     Record,
     StreamState,
     StreamStatus,
+    Turn,
     text_fingerprint,
 )
 from storage.schema import Job, mentions, runs, streams
@@ -55,12 +59,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CoverageDay",
+    "Fence",
     "LastRun",
     "MentionStore",
     "PageCounts",
     "Record",
     "StreamState",
     "StreamStatus",
+    "Turn",
     "text_fingerprint",
 ]
 
@@ -88,13 +94,16 @@ class MentionStore:
         self._topic_ids: dict[str, int] = {}
 
     @classmethod
-    def open(cls, url: str, *, clock: Clock | None = None, read_only: bool = False) -> MentionStore:
+    def open(
+        cls, url: str, *, clock: Clock | None = None, read_only: bool = False, connections: int | None = None
+    ) -> MentionStore:
         """Open the store at ``url``; an empty database gets its tables (unless ``read_only``).
 
+        ``connections`` is how many are kept open, where it is known how many threads there will be.
         Raises ``StoreError`` where it cannot be reached or read, or where its schema is older (the message
         names ``listener db upgrade``) or newer than this program; ``ConfigError`` for a URL that is none.
         """
-        database = connect(url, read_only=read_only)
+        database = connect(url, read_only=read_only, connections=connections)
         try:
             ready(database, read_only=read_only)
         except BaseException:
@@ -192,15 +201,18 @@ class MentionStore:
         coverage: Spans | None = None,
         coverage_days: Sequence[CoverageDay] = (),
         skipped: int = 0,
+        fence: Fence | None = None,
     ) -> PageCounts:
         """Save a page in one transaction, and return what became of its mentions.
 
         ``cursor`` is kept with the data; ``coverage`` (None: as it was) and ``coverage_days`` replace what
         was known of the stream and those days; ``usage`` is what the run took so far, this page included.
+        Raises ``LeaseHeld`` where ``fence`` no longer holds.
         """
         now = self._clock.now()
         topic_ids = self._topics(records)
         with self.database.write() as connection:
+            leasing.require(connection, fence)
             channel_id, organization_id, newest = registry.stream_owner(connection, stream_id)
             target = Target(channel_id=channel_id, organization_id=organization_id, topic_ids=topic_ids, now=now)
             note_version(connection, _versions(records), now)
@@ -237,14 +249,23 @@ class MentionStore:
         error: str | None = None,
         failures: int | None = None,
         paused_until: datetime | None = None,
+        fence: Fence | None = None,
+        turn: Turn | None = None,
+        again_at: datetime | None = None,
     ) -> None:
         """Record how a run ended, and with it the stream's failures in a row and until when it pauses.
 
         ``outcome`` is one of :class:`storage.schema.Outcome`, ``usage`` what the whole run took. Where
-        ``failures`` is None the run says nothing of the stream, which goes on as it was.
+        ``failures`` is None the run says nothing of the stream, which goes on as it was. ``turn`` is done with
+        the run, or due again at ``again_at``. Where ``fence`` no longer holds, stream and turn are their new
+        holder's and left alone.
         """
         with self.database.write() as connection:
             registry.end_run(connection, run_id, outcome, usage, error, self._clock.now())
+            if fence is not None and not leasing.holds(connection, fence):
+                return
+            if turn is not None:
+                turns.strike_off(connection, turn, again_at=again_at)
             if failures is None:
                 return
             of_run = select(runs.c.stream_id).where(runs.c.id == run_id).scalar_subquery()
@@ -259,6 +280,34 @@ class MentionStore:
         """
         with self.database.read() as connection:
             return registry.used_since(connection, channel, since, job)
+
+    def spent(self, channel: str, day_began: datetime) -> Mapping[spending.Part, Usage]:
+        """Return what pulls and look-ups took of the channel's day, and what they hold of it."""
+        with self.database.read() as connection:
+            return spending.taken(connection, channel, day_began)
+
+    def book(
+        self,
+        channel: str,
+        day_began: datetime,
+        change: Callable[[Mapping[spending.Part, Usage]], Mapping[spending.Part, Usage]],
+    ) -> None:
+        """Add what ``change`` returns to what the channel's day has cost, in one step; if it raises, nothing.
+
+        ``change`` is given what :meth:`spent` returns, and nobody else books while it decides.
+        """
+        with self.database.write() as connection:
+            spending.book(connection, channel, day_began, change)
+
+    def give_up_held(self, channel: str, lease: str) -> None:
+        """Count as taken what former holders of ``lease`` hold still: they died, or are late, and may have paid.
+
+        To be called by who has the lease, before it holds anything.
+        """
+        with self.database.read() as connection:
+            days = spending.days_held(connection, channel, lease)
+        for day_began in days:
+            self.book(channel, day_began, lambda taken: spending.given_up(taken, lease))
 
     def roll_up(self, *, chunk_days: int = 31, progress: Callable[[int], None] | None = None) -> int:
         """Count the days again that changed, ``chunk_days`` at a time, each chunk in one transaction.
@@ -311,16 +360,19 @@ class MentionStore:
         run_id: int,
         usage: Usage,
         skipped: int = 0,
+        fence: Fence | None = None,
     ) -> PageCounts:
         """Save what a re-check found, for every organization that has the mentions, in one transaction.
 
         A mention that the store does not have counts as unchanged and is not added. Signals are None where
-        the text is what the store has. ``usage`` is what the run took so far.
+        the text is what the store has. ``usage`` is what the run took so far. Raises ``LeaseHeld`` where
+        ``fence`` no longer holds.
         """
         records = [Record(mention=one, pseudonym=None, own=False, day=0, signals=heard) for one, heard in mentions]
         topic_ids = self._topics(records)
         now = self._clock.now()
         with self.database.write() as connection:
+            leasing.require(connection, fence)
             channel_id = registry.channel_id(connection, channel)
             if channel_id is None:
                 return PageCounts(unchanged=len(records))
@@ -333,10 +385,14 @@ class MentionStore:
             )
         return counts
 
-    def mark_checked(self, channel: str, external_ids: Sequence[str]) -> None:
-        """Remember that these were looked up now, though the platform had nothing to say of them."""
+    def mark_checked(self, channel: str, external_ids: Sequence[str], *, fence: Fence | None = None) -> None:
+        """Remember that these were looked up now, though the platform had nothing to say of them.
+
+        Raises ``LeaseHeld`` where ``fence`` no longer holds.
+        """
         now = self._clock.now()
         with self.database.write() as connection:
+            leasing.require(connection, fence)
             channel_id = registry.channel_id(connection, channel)
             if channel_id is not None:
                 take_turn(connection, channel_id)
@@ -360,10 +416,47 @@ class MentionStore:
         with self.database.read() as connection:
             return leasing.owner(connection, name, now=self._clock.now())
 
-    def status(self) -> list[StreamStatus]:
-        """Return every stream, by organization and channel, with its last pull."""
+    def planned(self) -> dict[str, datetime]:
+        """Return when the last turn of each job was planned, by the job's name."""
         with self.database.read() as connection:
-            return registry.statuses(connection)
+            return turns.planned(connection)
+
+    def plan_turn(self, name: str, *, fence: Fence) -> Turn | None:
+        """Write down that a turn of the job is due now; return the one before, where that still waits to be begun.
+
+        That one and the new one are one turn then, and it keeps its place. Raises ``LeaseHeld`` where ``fence``,
+        that of who plans, no longer holds.
+        """
+        with self.database.write() as connection:
+            leasing.require(connection, fence)
+            return turns.plan(connection, name, at=self._clock.now())
+
+    def plan_only(self, names: Collection[str], *, fence: Fence) -> None:
+        """Forget the turns of every other job; raises ``LeaseHeld`` where ``fence`` no longer holds."""
+        with self.database.write() as connection:
+            leasing.require(connection, fence)
+            turns.keep_only(connection, names)
+
+    def due_turns(self) -> list[Turn]:
+        """Return the turns that are due, with who is about them: those that wait the longest first."""
+        with self.database.read() as connection:
+            return turns.due(connection, now=self._clock.now())
+
+    def is_due(self, turn: Turn) -> bool:
+        """Tell whether the turn is still to be done: to be asked once its lease is had."""
+        with self.database.read() as connection:
+            return turns.is_due(connection, turn)
+
+    def finish_turn(self, turn: Turn, *, fence: Fence) -> None:
+        """Note that the turn is done; raises ``LeaseHeld`` where ``fence`` no longer holds."""
+        with self.database.write() as connection:
+            leasing.require(connection, fence)
+            turns.strike_off(connection, turn)
+
+    def status(self) -> list[StreamStatus]:
+        """Return every stream, by organization and channel, with its last pull and who is about it."""
+        with self.database.read() as connection:
+            return registry.statuses(connection, self._clock.now())
 
     def query(self, *, sort: str = "-published_at", limit: int | None = None, **filters: Any) -> pd.DataFrame:
         """Return the mentions that match as a DataFrame, one row a mention and organization.

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from listener.errors import ListenerError
 
 
+_MOST_THREADS = 64
+
+
 def register(app: typer.Typer) -> None:
     """Add this module's commands to the root."""
     for command in (ingest, run, status, rollup, refresh, retag):
@@ -154,19 +157,35 @@ def _leave(reports: Sequence[Ended], asked: Stop) -> None:
     raise typer.Exit(exit_code(reports))
 
 
-def run(context: typer.Context) -> None:
+def run(
+    context: typer.Context,
+    *,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=_MOST_THREADS,
+            metavar="N",
+            help="Read N streams at once. Default: as many as there are channels.",
+        ),
+    ] = None,
+) -> None:
     """Pull every stream on its schedule until told to stop (SIGTERM, Ctrl-C).
 
-    Several may run: one leads, the others stand by and take over when it goes.
+    Several may run on one database, on one machine or many: they share the streams, and what one leaves behind
+    is taken up by the others.
     """
-    from jobs.schedule import run_scheduler
+    from jobs.schedule import connections_for, run_scheduler
     from listener.cli import values
     from listener.clock import SystemClock
 
     state = state_of(context)
-    values.configured_channels(state.settings, [], values.organizations(state.settings, []))
-    with state.store() as store:
-        run_scheduler(state.settings, store, clock=SystemClock())
+    organizations = values.organizations(state.settings, [])
+    values.configured_channels(state.settings, [], organizations)
+    channels = {stream.channel for organization in organizations for stream in organization.streams}
+    count = threads or len(channels)
+    with state.store(connections=connections_for(count)) as store:
+        run_scheduler(state.settings, store, clock=SystemClock(), threads=count)
 
 
 def status(context: typer.Context, *, style: Style = None, output: Output = None) -> None:
@@ -180,12 +199,12 @@ def status(context: typer.Context, *, style: Style = None, output: Output = None
     write(state, rows, STATUS_COLUMNS, style=style, output=output, view=_status_view(rows))
 
 
-_IF_ANY = ("failures", "paused_until", "error")
+_IF_ANY = ("worker", "failures", "paused_until", "error")
 
 
 def _status_view(rows: Iterable[Mapping[str, Any]]) -> View:
-    """Return what a table shows of the streams: columns of trouble only where there is some."""
-    trouble = [name for name in _IF_ANY if any(row[name] for row in rows)]
+    """Return what a table shows of the streams: who reads one now, and trouble, only where there is some."""
+    some = [name for name in _IF_ANY if any(row[name] for row in rows)]
 
     def show(row: Mapping[str, Any]) -> Mapping[str, Any]:
         cost = f", ${row['usd_today']:.2f}" if row["usd_today"] else ""
@@ -195,7 +214,7 @@ def _status_view(rows: Iterable[Mapping[str, Any]]) -> View:
             "today": f"{row['requests_today']:,} requests{cost}",
         }
 
-    return View(("stream", "outcome", "last_run", "new", "mentions", "read_until", "today", *trouble), show)
+    return View(("stream", "outcome", "last_run", "new", "mentions", "read_until", "today", *some), show)
 
 
 def rollup(

@@ -70,11 +70,14 @@ class State:
         return self.taxonomy if self.is_configured else Taxonomy.load(None)
 
     @contextmanager
-    def store(self, *, read_only: bool = False) -> Iterator[MentionStore]:
-        """Open the store, with the configured organizations and topics declared; raises ``StoreError``."""
+    def store(self, *, read_only: bool = False, connections: int | None = None) -> Iterator[MentionStore]:
+        """Open the store, with the configured organizations and topics declared; raises ``StoreError``.
+
+        ``connections`` is how many it keeps open, where it is known how many threads there will be.
+        """
         from storage.store import MentionStore
 
-        with MentionStore.open(self.settings.database_url, read_only=read_only) as store:
+        with MentionStore.open(self.settings.database_url, read_only=read_only, connections=connections) as store:
             if not read_only:
                 store.declare(self.settings.organizations, self.taxonomy)
             yield store

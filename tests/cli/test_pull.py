@@ -249,7 +249,7 @@ def scheduler(config: Path, environment: dict[str, str]) -> Any:
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "listener", *arguments, "run"],
+            [sys.executable, "-m", "listener", *arguments],
             env=environment,
             cwd=config.parent,
             text=True,
@@ -268,7 +268,7 @@ def scheduler(config: Path, environment: dict[str, str]) -> Any:
 def test_run_pulls_on_its_own_and_a_signal_ends_it_with_0(
     run: Run, scheduler: Callable[..., Any], config: Path, ids: set[str]
 ) -> None:
-    process = scheduler("-v", "--log-format", "json")
+    process = scheduler("-v", "--log-format", "json", "run", "--threads", "2")
     deadline = time.monotonic() + 60
     found: set[str] = set()
     while found != ids and time.monotonic() < deadline:

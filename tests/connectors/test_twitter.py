@@ -191,6 +191,19 @@ def test_a_look_up_takes_no_more_posts_than_the_budget_holds(standin: TwitterSta
         next(looking)
 
 
+def test_the_newest_versions_are_looked_up_as_far_as_the_budget_goes_and_nothing_read_is_lost(
+    standin: TwitterStandin, connect: Connect
+) -> None:
+    made = posts(3, NOW - HOUR)
+    standin.publish(*(edited(post, NOW - 50 * MINUTE) for post in made[:2]), made[2])
+    for budget, read in ((3, {made[2].external_id}), (4, {made[0].external_id, made[2].external_id})):
+        meter = Meter(Limits(posts_read=budget))
+        page = next(connect().recheck(ids(made), meter))
+        assert {mention.external_id for mention in page.mentions} == read
+        assert {skip.external_id for skip in page.skipped} == set(ids(made)) - read
+        assert meter.usage.posts_read == budget
+
+
 @pytest.mark.parametrize("limit", [10, 25, 50])
 def test_a_limited_pull_that_is_repeated_moves_on(standin: TwitterStandin, connect: Connect, limit: int) -> None:
     standin.page_size_cap = None

@@ -46,7 +46,8 @@ def main(url: str, log: str) -> None:
             make_settings(make_organization(streams=streams)),
             store,
             clock=SystemClock(),
-            pace=Pace(rollup=timedelta(seconds=1), lease=timedelta(seconds=6)),
+            pace=Pace(rollup=timedelta(seconds=1), lease=timedelta(seconds=6), poll=timedelta(seconds=0.1)),
+            threads=1,
             platforms=FakePlatforms(birdsong=feed),
         )
     assert threading.active_count() == 1, threading.enumerate()

@@ -7,10 +7,14 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from jobs.ingest import ingest
+from jobs import leases
+from jobs.budget import ASK_AGAIN
+from jobs.ingest import Duty, ingest
 from jobs.rollup import roll_up
 from listener.errors import AuthError, ConfigError, QuotaExhausted, RetryLater, SkipItem, StoreError
 from listener.mention import Author
+from listener.usage import Usage
+from storage.records import Fence, Turn
 
 
 def scalar(store, sql):
@@ -181,12 +185,24 @@ def test_what_was_read_before_an_error_is_kept_and_the_stream_rests(
     assert (store.status()[0].failures, store.status()[0].paused_until) == (0, None)
 
 
-def test_a_scheduled_run_lets_a_resting_stream_rest_and_one_by_hand_tries(pull, feed, clock, mentions):
+@pytest.fixture
+def scheduled(pull, settings, store, clock, platforms):
+    """Pulls the one stream as a worker does."""
+
+    def run():
+        ((stream, _),) = platforms.streams(settings)
+        with leases.held(store, "stream:1", timedelta(minutes=1), clock) as lease:
+            return pull(duty=Duty(stream, Turn("stream:1", clock.now()), lease))
+
+    return run
+
+
+def test_a_scheduled_run_lets_a_resting_stream_rest_and_one_by_hand_tries(pull, feed, clock, mentions, scheduled):
     feed.mentions = mentions
     feed.errors = {0: RetryLater("it is down")}
-    pull(scheduled=True)
+    scheduled()
     feed.errors = {}
-    (report,) = pull(scheduled=True)
+    (report,) = scheduled()
     assert (report.outcome, report.resume_at) == ("paused", clock.now() + timedelta(minutes=1))
     assert feed.requests == 1
     assert pull()[0].outcome == "done"
@@ -194,7 +210,7 @@ def test_a_scheduled_run_lets_a_resting_stream_rest_and_one_by_hand_tries(pull, 
     pull()
     feed.errors = {}
     clock.step_to(clock.now() + timedelta(minutes=1))
-    assert pull(scheduled=True)[0].outcome == "done"
+    assert scheduled()[0].outcome == "done"
 
 
 @pytest.fixture
@@ -252,7 +268,9 @@ def test_streams_are_chosen_by_channel_and_organization(fake, store, clock):
     assert len(chosen()) == 4
     assert chosen(channels=["whisper"]) == [("st-elsewhere", "whisper"), ("mercy", "whisper")]
     assert chosen(organizations=["mercy"], channels=["birdsong"]) == [("mercy", "birdsong")]
-    assert chosen(only=platforms.streams(settings)[3][0]) == [("mercy", "whisper")]
+    with leases.held(store, "stream:4", timedelta(minutes=1), clock) as lease:
+        duty = Duty(platforms.streams(settings)[3][0], Turn("stream:4", clock.now()), lease)
+        assert chosen(duty=duty) == [("mercy", "whisper")]
 
 
 def test_a_mention_of_two_organizations_reads_the_same_for_both(fake, store, clock):
@@ -370,3 +388,28 @@ def test_what_cannot_be_read_is_counted_and_named(pull, feed, store, mentions, c
     assert (report.outcome, report.skipped, report.fetched) == ("done", 2, 2)
     assert scalar(store, "SELECT skipped FROM runs") == 2
     assert "m77" in caplog.text
+
+
+def test_a_turn_that_meets_with_a_budget_which_others_hold_is_put_off_and_not_done(
+    fake, store, clock, feed, platforms, mentions
+):
+    """The fake books its posts afterwards: where others hold all that is left, its request has to wait."""
+    settings = fake.make_settings(connectors={"birdsong": {"most_posts": 40}})
+    ((stream, _),) = platforms.streams(settings)
+    feed.mentions = mentions
+    ingest(settings, store, clock=clock, platforms=platforms, limit=1)
+    day = clock.now().replace(hour=0)
+    store.book("birdsong", day, lambda taken: {("ingest", "stream:9 somebody"): Usage(posts_read=39)})
+    leader = Fence("scheduler", "a", store.acquire_lease("scheduler", "a", timedelta(hours=1)))
+    store.plan_turn("stream:1", fence=leader)
+    (turn,) = store.due_turns()
+    with leases.held(store, "stream:1", timedelta(minutes=1), clock) as lease:
+        (report,) = ingest(settings, store, clock=clock, platforms=platforms, duty=Duty(stream, turn, lease))
+    assert (report.outcome, report.resume_at) == ("rate_limited", clock.now() + ASK_AGAIN)
+    assert store.due_turns() == []
+    clock.step_to(clock.now() + ASK_AGAIN)
+    (again,) = store.due_turns()
+    store.give_up_held("birdsong", "stream:9")
+    with leases.held(store, "stream:1", timedelta(minutes=1), clock) as lease:
+        (report,) = ingest(settings, store, clock=clock, platforms=platforms, duty=Duty(stream, again, lease))
+    assert (report.outcome, store.due_turns()) == ("quota", [])

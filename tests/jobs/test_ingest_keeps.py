@@ -45,6 +45,34 @@ def test_a_lease_lost_to_another_process_ends_the_run_and_leaves_the_page_to_it(
     assert store.lease_owner("stream:1") == "elsewhere/0:1:1:aa"
 
 
+class Stalling:
+    """A store whose caller is stopped on the way to saving a page, and comes back when another has its lease."""
+
+    def __init__(self, store, clock):
+        self.store = store
+        self.clock = clock
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+    def save_page(self, **page):
+        self.clock.step_to(self.clock.now() + timedelta(minutes=6))
+        assert self.store.acquire_lease("stream:1", "elsewhere/0:1:1:aa", timedelta(minutes=5))
+        return self.store.save_page(**page)
+
+
+def test_a_page_of_one_who_was_stopped_on_the_way_to_save_it_is_refused(
+    settings, feed, either_store, clock, platforms, mentions
+):
+    feed.mentions = mentions
+    (report,) = ingest(settings, Stalling(either_store, clock), clock=clock, platforms=platforms)
+    assert (report.outcome, report.pages) == ("interrupted", 0)
+    assert isinstance(report.error, LeaseHeld)
+    (status,) = either_store.status()
+    assert (status.has_cursor, status.mentions, status.last_run.outcome) == (False, 0, "interrupted")
+    assert status.holder == "elsewhere/0:1:1:aa"
+
+
 def test_two_threads_never_pull_one_stream_at_once(settings, feed, store, clock, platforms, mentions):
     feed.mentions = mentions
     inner = []

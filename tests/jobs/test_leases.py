@@ -79,10 +79,11 @@ def test_another_machines_lease_is_waited_for(store, clock):
 
 
 def test_held_renews_in_good_time_and_lets_go(store, clock):
-    with leases.held(store, "work", TTL, clock) as renew:
+    with leases.held(store, "work", TTL, clock) as lease:
         for _ in range(5):
             clock.step_to(clock.now() + TTL / 2)
-            renew()
+            lease.renew()
+            assert lease.fence.number == 1
         with pytest.raises(LeaseHeld, match="work"), leases.held(store, "work", TTL, clock):
             pytest.fail("held twice")
     assert store.lease_owner("work") is None
@@ -96,9 +97,34 @@ def test_held_lets_go_when_its_block_fails(store, clock):
 
 def test_a_renewal_that_came_too_late_is_told(store, clock):
     with contextlib.ExitStack() as stack:
-        renew = stack.enter_context(leases.held(store, "work", TTL, clock))
+        lease = stack.enter_context(leases.held(store, "work", TTL, clock))
         clock.step_to(clock.now() + TTL)
         store.acquire_lease("work", "elsewhere/1:1:1:aa", TTL)
         with pytest.raises(LeaseHeld):
-            renew()
+            lease.renew()
     assert store.lease_owner("work") == "elsewhere/1:1:1:aa"
+
+
+def test_a_lease_that_ran_out_and_was_nobody_elses_goes_on_with_a_new_fence(store, clock):
+    with leases.held(store, "work", TTL, clock) as lease:
+        clock.step_to(clock.now() + TTL)
+        lease.renew()
+        assert lease.fence.number == 2
+        lease.renew()
+
+
+def test_who_comes_back_after_another_has_come_and_gone_is_told(store, clock):
+    with leases.held(store, "work", TTL, clock) as lease:
+        clock.step_to(clock.now() + TTL)
+        with leases.held(store, "work", TTL, clock):
+            pass
+        with pytest.raises(LeaseHeld, match="meanwhile"):
+            lease.renew()
+    assert store.lease_owner("work") is None
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [("ward-7/4026531836:41:900:ab12", "ward-7 41"), ("somebody", "somebody"), ("", "")]
+)
+def test_a_holder_has_a_name_for_people(owner, name):
+    assert leases.holder_name(owner) == name

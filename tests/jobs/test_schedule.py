@@ -15,10 +15,16 @@ from sqlalchemy import text
 
 from jobs.schedule import LEASE, Pace, run_scheduler
 from listener.clock import SystemClock
-from listener.errors import AuthError, ConfigError, StoreError
+from listener.errors import AuthError, ConfigError, LeaseHeld, StoreError
 from storage.store import MentionStore
 
-QUICK = Pace(rollup=timedelta(seconds=0.3), refresh=timedelta(seconds=1), lease=timedelta(seconds=2.4))
+QUICK = Pace(
+    rollup=timedelta(seconds=0.3),
+    refresh=timedelta(seconds=1),
+    lease=timedelta(seconds=2.4),
+    turn=timedelta(seconds=3),
+    poll=timedelta(seconds=0.05),
+)
 
 
 def wait_for(condition, seconds=30):
@@ -44,12 +50,18 @@ def scheduler(live_store):
     """Runs schedulers in threads of this process, and stops them."""
     with contextlib.ExitStack() as stack:
 
-        def start(settings, platforms, *, pace=QUICK, store=live_store):
+        def start(settings, platforms, *, threads=2, store=live_store):
             stop = threading.Event()
             thread = threading.Thread(
                 target=run_scheduler,
                 args=(settings, store),
-                kwargs={"clock": SystemClock(), "pace": pace, "stop": stop, "platforms": platforms},
+                kwargs={
+                    "clock": SystemClock(),
+                    "pace": QUICK,
+                    "threads": threads,
+                    "stop": stop,
+                    "platforms": platforms,
+                },
             )
 
             def end():
@@ -104,34 +116,63 @@ def test_a_job_that_cannot_be_done_is_one_line_in_the_log(scheduler, fake, live_
     scheduler(settings, fake.FakePlatforms(birdsong=fake.Feed()))
     wait_for(lambda: "LISTENER_AUTHOR_KEY" in caplog.text)
     (record,) = [
-        record for record in caplog.records if record.name == "jobs.schedule" and record.levelname == "ERROR"
+        record
+        for record in caplog.records
+        if (record.name, record.levelname) == ("jobs.workers", "ERROR") and "AUTHOR_KEY" in record.getMessage()
     ]
     assert record.exc_info is None
 
 
-def test_streams_of_a_channel_take_turns_and_one_that_waits_too_long_is_missed(
+def planned_long_ago(store, name):
+    with store.database.write() as connection:
+        connection.execute(
+            text("UPDATE turns SET planned_at = '2026-01-01 00:00:00' WHERE name = :name"), {"name": name}
+        )
+
+
+def turns(store):
+    with store.database.read() as connection:
+        return dict(connection.execute(text("SELECT name, number FROM turns")).all())
+
+
+def test_a_resting_stream_lets_its_turn_pass(scheduler, fake, settings, live_store, caplog):
+    caplog.set_level("INFO")
+    feed = fake.Feed(refused=AuthError("refused"))
+    end = scheduler(settings, fake.FakePlatforms(birdsong=feed))
+    wait_for(lambda: outcomes(live_store) == ["auth"])
+    end()
+    planned_long_ago(live_store, "stream:1")
+    scheduler(settings, fake.FakePlatforms(birdsong=feed))
+    wait_for(lambda: "paused, 0 new" in caplog.text)
+    assert outcomes(live_store) == ["auth"]
+    wait_for(lambda: "stream:1" not in [turn.name for turn in live_store.due_turns()])
+
+
+def test_turns_come_by_the_clock_and_who_leads_next_keeps_the_pace(scheduler, fake, live_store, mentions):
+    streams = [{"channel": "birdsong", "query": "elsewhere", "every": "10m"}]
+    settings = fake.make_settings(fake.make_organization(streams=streams))
+    platforms = fake.FakePlatforms(birdsong=fake.Feed(mentions=mentions))
+    for least in (3, 6):
+        end = scheduler(settings, platforms)
+        wait_for(lambda least=least: turns(live_store).get("rollup", 0) >= least)
+        end()
+        assert turns(live_store)["stream:1"] == 1, "it has just been planned"
+        assert not [thread for thread in threading.enumerate() if thread.name == "APScheduler"]
+    planned_long_ago(live_store, "stream:1")
+    scheduler(settings, platforms)
+    wait_for(lambda: turns(live_store)["stream:1"] == 2)
+
+
+def test_streams_of_one_channel_are_read_at_once_by_as_many_threads_as_there_are(
     scheduler, fake, live_store, mentions
 ):
     streams = [{"channel": "birdsong", "query": query, "every": "10m"} for query in ("first", "second")]
     settings = fake.make_settings(fake.make_organization(streams=streams))
     feed = fake.Feed(mentions=mentions, page_size=100)
-    at_once = []
-    inside = threading.Lock()
-
-    def slowly(number):
-        at_once.append(inside.acquire(blocking=False))
-        time.sleep(2.2)
-        inside.release()
-
-    feed.before_page = slowly
-    scheduler(
-        settings,
-        fake.FakePlatforms(birdsong=feed),
-        pace=Pace(lease=timedelta(seconds=3), late=timedelta(seconds=1)),
-    )
-    wait_for(lambda: sorted(filter(None, outcomes(live_store))) == ["done", "missed"])
-    assert at_once == [True]
-    assert {status.failures for status in live_store.status()} == {0}
+    together = threading.Barrier(2)
+    feed.before_page = lambda number: together.wait(30)
+    scheduler(settings, fake.FakePlatforms(birdsong=feed), threads=2)
+    wait_for(lambda: outcomes(live_store) == ["done", "done"])
 
 
 def test_told_to_stop_it_finishes_the_page_in_hand(scheduler, settings, platforms, feed, live_store, mentions):
@@ -150,35 +191,47 @@ def test_told_to_stop_it_finishes_the_page_in_hand(scheduler, settings, platform
     assert live_store.status()[0].mentions == 10
 
 
-def test_only_one_of_two_leads_and_the_other_takes_over_when_it_resigns(
-    scheduler, fake, settings, live_store, caplog
+def test_what_one_that_stops_has_broken_off_another_takes_up(
+    scheduler, fake, settings, live_store, mentions, caplog
 ):
     caplog.set_level("INFO")
-    feeds = [fake.Feed(), fake.Feed()]
+    feeds = [fake.Feed(mentions=mentions, page_size=1), fake.Feed(mentions=mentions, page_size=1)]
+    feeds[0].before_page = lambda number: time.sleep(0.1)
     end_first = scheduler(settings, fake.FakePlatforms(birdsong=feeds[0]))
     wait_for(lambda: feeds[0].requests)
     scheduler(settings, fake.FakePlatforms(birdsong=feeds[1]))
     wait_for(lambda: "standing by" in caplog.text)
     assert feeds[1].requests == 0
     end_first()
-    wait_for(lambda: feeds[1].requests)
+    wait_for(lambda: outcomes(live_store) == ["interrupted", "done"])
+    assert feeds[0].requests + feeds[1].requests == 25
+    wait_for(lambda: caplog.text.count(" leading") == 2)
 
 
-def test_a_leader_whose_lease_is_lost_stops_its_jobs(scheduler, fake, settings, live_store, mentions):
+def test_a_leader_whose_lease_is_lost_plans_no_more_and_works_on(
+    scheduler, fake, settings, live_store, mentions, caplog
+):
+    caplog.set_level("INFO")
     feed = fake.Feed(mentions=mentions, page_size=1)
     feed.before_page = lambda number: time.sleep(0.1)
     scheduler(settings, fake.FakePlatforms(birdsong=feed))
     wait_for(lambda: feed.requests)
     with live_store.database.write() as connection:
-        connection.execute(text("UPDATE leases SET owner = 'elsewhere/1:1:1:aa' WHERE name = 'scheduler'"))
         connection.execute(
-            text("UPDATE leases SET expires_at = '2999-01-01 00:00:00.000000' WHERE name = 'scheduler'")
+            text(
+                "UPDATE leases SET owner = 'elsewhere/1:1:1:aa', fence = fence + 1, "
+                "expires_at = '2999-01-01 00:00:00.000000' WHERE name = 'scheduler'"
+            )
         )
-    wait_for(lambda: outcomes(live_store) == ["interrupted"])
+    wait_for(lambda: "standing by" in caplog.text)
+    planned = live_store.planned()
+    wait_for(lambda: outcomes(live_store) == ["done"])
+    assert live_store.planned() == planned
+    wait_for(lambda: "APScheduler" not in [thread.name for thread in threading.enumerate()])
 
 
 class Refusing:
-    """A store whose leases the database refuses, for a while or for good."""
+    """A store whose database refuses what the schedule asks of it, for a while or for good."""
 
     def __init__(self, store):
         self.store = store
@@ -192,6 +245,21 @@ class Refusing:
             raise StoreError("the database does not answer")
         return self.store.acquire_lease(name, owner, ttl)
 
+    def due_turns(self):
+        if self.refuses.is_set():
+            raise StoreError("the database does not answer")
+        return self.store.due_turns()
+
+    def planned(self):
+        if self.refuses.is_set():
+            raise StoreError("the database does not answer")
+        return self.store.planned()
+
+    def plan_turn(self, name, *, fence):
+        if self.refuses.is_set():
+            raise StoreError("the database does not answer")
+        return self.store.plan_turn(name, fence=fence)
+
     def release_lease(self, name, owner):
         if self.refuses.is_set() and name == LEASE:
             raise StoreError("the database does not answer")
@@ -202,16 +270,47 @@ def test_a_database_that_does_not_answer_is_waited_for(scheduler, fake, settings
     caplog.set_level("INFO")
     store = Refusing(live_store)
     store.refuses.set()
-    feed = fake.Feed(mentions=mentions, page_size=1)
-    feed.before_page = lambda number: time.sleep(0.1)
+    feed = fake.Feed(mentions=mentions)
     end = scheduler(settings, fake.FakePlatforms(birdsong=feed), store=store)
-    wait_for(lambda: "does not answer" in caplog.text)
-    assert feed.requests == 0
+    wait_for(lambda: "lease could not be renewed" in caplog.text and "no work can be taken" in caplog.text)
+    assert live_store.planned() == {}
     store.refuses.clear()
-    wait_for(lambda: feed.requests)
+    wait_for(lambda: outcomes(live_store) == ["done"])
     store.refuses.set()
-    wait_for(lambda: "interrupted" in outcomes(live_store))
+    wait_for(lambda: "nothing can be planned" in caplog.text)
+    wait_for(lambda: "standing by" in caplog.text)
     end()
+
+
+@pytest.mark.parametrize("refusal", [StoreError("it does not answer"), LeaseHeld("it has passed to another")])
+def test_a_turn_that_could_not_be_written_down_is_due_still(
+    scheduler, fake, settings, live_store, mentions, caplog, refusal
+):
+    caplog.set_level("INFO")
+
+    class RefusingOnce(Refusing):
+        left = 1
+
+        def plan_turn(self, name, *, fence):
+            if name == "stream:1" and self.left:
+                self.left = 0
+                raise refusal
+            return self.store.plan_turn(name, fence=fence)
+
+    feed = fake.Feed(mentions=mentions)
+    scheduler(settings, fake.FakePlatforms(birdsong=feed), store=RefusingOnce(live_store))
+    wait_for(lambda: outcomes(live_store) == ["done"])
+    assert str(refusal) in caplog.text
+
+
+def test_a_clock_whose_lease_lapsed_is_set_anew(scheduler, settings, platforms, live_store):
+    """Another may have led meanwhile: what it planned, and what nobody did, stands in the database."""
+    scheduler(settings, platforms)
+    wait_for(lambda: outcomes(live_store) == ["done"])
+    planned_long_ago(live_store, "stream:1")
+    with live_store.database.write() as connection:
+        connection.execute(text("UPDATE leases SET fence = fence + 1 WHERE name = 'scheduler'"))
+    wait_for(lambda: turns(live_store)["stream:1"] == 2)
 
 
 def test_a_wrong_configuration_is_refused_at_the_start(settings, live_store):
@@ -220,7 +319,7 @@ def test_a_wrong_configuration_is_refused_at_the_start(settings, live_store):
             raise ConfigError("unknown channel")
 
     with pytest.raises(ConfigError, match="unknown channel"):
-        run_scheduler(settings, live_store, clock=SystemClock(), platforms=Platforms())
+        run_scheduler(settings, live_store, clock=SystemClock(), threads=1, platforms=Platforms())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -230,7 +329,7 @@ def test_a_signal_to_this_process_ends_it_and_the_handlers_are_put_back(
     before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
     sender = threading.Thread(target=lambda: (wait_for(lambda: feed.requests), os.kill(os.getpid(), number)))
     sender.start()
-    run_scheduler(settings, live_store, clock=SystemClock(), pace=QUICK, platforms=platforms)
+    run_scheduler(settings, live_store, clock=SystemClock(), pace=QUICK, threads=2, platforms=platforms)
     sender.join()
     assert {one: signal.getsignal(one) for one in before} == before
     assert live_store.lease_owner(LEASE) is None

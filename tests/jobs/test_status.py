@@ -76,3 +76,17 @@ def test_a_stream_that_was_made_and_not_yet_run(settings, fake, store, clock, pl
     stream_state(store, stream)
     (row,) = status_rows(settings, store, clock=clock, platforms=platforms)
     assert (row["outcome"], row["last_run"]) == ("never", None)
+
+
+def test_who_pulls_a_stream_now_is_named_and_nothing_else_of_its_holder(settings, store, clock, platforms, feed):
+    ingest(settings, store, clock=clock, platforms=platforms)
+
+    def worker():
+        ((name,),) = ([row["worker"]] for row in status_rows(settings, store, clock=clock, platforms=platforms))
+        return name
+
+    assert worker() is None
+    store.acquire_lease("stream:1", "ward-7/4026531836:41:900:ab12cd34", timedelta(minutes=1))
+    assert worker() == "ward-7 41"
+    clock.step_to(clock.now() + timedelta(minutes=1))
+    assert worker() is None

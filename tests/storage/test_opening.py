@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.pool import QueuePool
 
 from listener.errors import ConfigError, StoreError
 from storage.opening import Database, connect, database_url, place_of, ready, revision
@@ -47,8 +48,8 @@ def test_processes_that_open_an_empty_database_at_once_all_succeed(empty_url: st
 def test_an_older_schema_is_refused_with_the_command(store_url: str) -> None:
     database = connect(store_url)
     # To the next release this program's schema is an older one.
-    with pytest.raises(StoreError, match=r"schema 0004 is older .* 0005; run `listener db upgrade`"):
-        ready(database, wanted="0005")
+    with pytest.raises(StoreError, match=r"schema 0005 is older .* 0006; run `listener db upgrade`"):
+        ready(database, wanted="0006")
     database.close()
 
 
@@ -257,3 +258,13 @@ def test_a_reader_sees_one_moment(store_url: str) -> None:
             assert connection.execute(count).scalar_one() == before
         with store.database.read() as connection:
             assert connection.execute(count).scalar_one() == before + 1
+
+
+def test_as_many_connections_are_kept_as_there_are_threads(store_url: str) -> None:
+    for wanted in (1, 7):
+        database = connect(store_url, connections=wanted)
+        pool = database.writing.pool
+        assert isinstance(pool, QueuePool)
+        assert pool.size() == wanted
+        database.close()
+    connect("sqlite://", connections=7).close()
