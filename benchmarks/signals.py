@@ -101,6 +101,7 @@ def written_mentions(most: int) -> list[str]:
 
 
 _WHOLE = "Listener: redact and hear, pages of 100"
+_AT_150 = "Listener: the same, of 140 to 160 characters"
 _ONE_BY_ONE = "Listener: the same, one by one"
 _WRITTEN = "Listener: the same, mentions written by hand"
 _VADER = "VADER: sentiment alone"
@@ -121,8 +122,10 @@ class _Way:
 
 def _ways(analyzer: Analyzer, texts: Sequence[str], written: Sequence[str]) -> dict[str, _Way]:
     some = texts[: len(texts) // 4]
+    at_150 = [text for text in texts if 140 <= len(text) <= 160]
     ways = {
         _WHOLE: _Way(texts, lambda: _hear(analyzer, texts)),
+        _AT_150: _Way(at_150, lambda: _hear(analyzer, at_150)),
         _ONE_BY_ONE: _Way(some, lambda: _exhaust(analyzer.analyze(analyzer.redact(text)) for text in some)),
         _WRITTEN: _Way(written, lambda: _hear(analyzer, written)),
     }
@@ -206,8 +209,8 @@ def _stages(analyzer: Analyzer, texts: Sequence[str]) -> dict[str, Work]:
 
     def judge() -> None:
         for page in batches(read, PAGE):
-            clauses = [clause for each in page if len(each.clauses) > 1 for clause in each.clauses]
-            models.mentions([*(reading.whole for reading in page), *clauses])
+            models.mentions([reading.whole for reading in page])
+            models.sentiments([clause for each in page if len(each.clauses) > 1 for clause in each.clauses])
 
     return {
         "redaction": lambda: _exhaust(analyzer.redact(text) for text in texts),
