@@ -27,8 +27,8 @@ MOST_TERMS = 64
 """Words and phrases in one search."""
 MOST_TOKENS = 128
 """Words in one search, those of its phrases counted each."""
-DEEPEST = 12
-"""Parentheses and NOTs within one another."""
+DEEPEST = 6
+"""Parentheses and NOTs within one another: each may put a dozen symbols on FTS5's stack, which holds a hundred."""
 SHORTEST_BEGINNING = 2
 """Letters before a ``*``: half of a language begins with one letter."""
 

@@ -126,11 +126,12 @@ def differing(connection: Connection, *, looked_at: int = 500) -> tuple[int, int
 
     The words are compared for the newest and the oldest ``looked_at`` mentions.
     """
-    indexed = select(row_id(connection)).select_from(mention_words)
     has_text = mentions.c.text != ""
-    missing = select(func.count()).select_from(mentions).where(has_text, mentions.c.id.not_in(indexed))
-    with_text = select(mentions.c.id).where(has_text)
-    loose = select(func.count()).select_from(mention_words).where(row_id(connection).not_in(with_text))
+    # By EXISTS: PostgreSQL goes over the whole of a NOT IN that its memory does not hold, for each row.
+    indexed = select(row_id(connection)).select_from(mention_words).where(row_id(connection) == mentions.c.id)
+    missing = select(func.count()).select_from(mentions).where(has_text, ~indexed.exists())
+    with_text = select(mentions.c.id).where(has_text, mentions.c.id == row_id(connection))
+    loose = select(func.count()).select_from(mention_words).where(~with_text.exists())
     wrong = sum(connection.execute(query).scalar_one() for query in (missing, loose))
     return wrong, _worded_otherwise(connection, looked_at)
 

@@ -154,6 +154,15 @@ def test_the_largest_searches_are_taken(sampled: MentionStore) -> None:
     assert found(sampled, nested) == ["1"]
 
 
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_the_deepest_searches_are_taken(sampled: MentionStore, sign: str) -> None:
+    # De Morgan's laws make the most of each level: what finds and what is left out change places.
+    deepest = f"{sign}parking"
+    for number in range(DEEPEST - len(sign)):
+        deepest = f"f{number} OR -l{number} OR g{number} -m{number} ({deepest})"
+    assert found(sampled, deepest) == found(sampled, "NOT nothing")
+
+
 def test_an_edited_text_is_found_by_its_new_words_only(pulling: Any, heard: Any) -> None:
     pulling.save(heard("1", "old words"))
     pulling.save(heard("1", "new words", edited_at=START))
