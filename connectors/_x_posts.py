@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -87,13 +88,12 @@ def tombstone(external_id: str, now: datetime) -> Mention:
 
 def _created_at(payload: Mapping[str, Any], identity: str) -> datetime:
     written = payload.get("created_at")
-    try:
+    # OverflowError: at the edge of the calendar a moment may have none in UTC.
+    with contextlib.suppress(ValueError, OverflowError):
         moment = datetime.fromisoformat(written) if isinstance(written, str) else None
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise SkipItem(f"post {identity} of X has no readable created_at", external_id=identity)
-    return moment.astimezone(UTC).replace(microsecond=0)
+        if moment is not None and moment.tzinfo is not None:
+            return moment.astimezone(UTC).replace(microsecond=0)
+    raise SkipItem(f"post {identity} of X has no readable created_at", external_id=identity)
 
 
 def _first_published(first: str, edited_at: datetime) -> datetime:

@@ -288,9 +288,10 @@ class _Importer:
     ) -> None:
         for batch in read_shard(shard, plan, batch=self._batch, taken=taken):
             _add_up(report, batch)
+            # Before anything is written: once another process has the file, its rejects are that one's too.
+            lease.renew()
             rejects.write(batch.rejects)
             report.rejects = rejects.path if report.rejected else None
-            lease.renew()
             self._keep(archive, batch, Cursor(archive.print, batch.end, rejects.size), report, lease)
             _judge(report, plan)
             if self._stop.is_set():
@@ -373,7 +374,7 @@ class _Importer:
 
     def _rejects_path(self, name: str) -> Path:
         beside = "stdin" if name == files.STANDARD_INPUT else name
-        return self._order.rejects or Path(f"{beside}.rejects.jsonl")
+        return self._order.rejects or Path(f"{beside}{files.REJECTS}")
 
     def _correct(self, corrections: Mapping[Name, Correction]) -> None:
         """Set again what a person had set where the export was made, but for what a person has set here."""

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from listener.errors import ConfigError
 
 _EPOCH = date(1970, 1, 1).toordinal()
-_YEARS = range(1970, 9999)
+YEARS = range(1970, 9999)
 """Years whose weeks have neighbours and moments in every time zone; before them nothing was on the web."""
 _ISO_WEEK = re.compile(r"([0-9]{4})-W([0-9]{2})")
 
@@ -57,8 +57,8 @@ def parse_iso_week(name: str) -> int:
             f'no such week {name!r}: write an ISO week as year, -W and two digits, such as "2026-W46"'
         )
     year, number = int(match[1]), int(match[2])
-    if year not in _YEARS:
-        raise ConfigError(f"no such week {name!r}: years go from {_YEARS[0]} to {_YEARS[-1]}")
+    if year not in YEARS:
+        raise ConfigError(f"no such week {name!r}: years go from {YEARS[0]} to {YEARS[-1]}")
     # 28 December always lies in the last ISO week of its year.
     last = date(year, 12, 28).isocalendar().week
     if not 1 <= number <= last:

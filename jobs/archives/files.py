@@ -24,6 +24,8 @@ from typing import Any, BinaryIO, Protocol
 from listener.errors import ConfigError
 
 STANDARD_INPUT = "-"
+REJECTS = ".rejects.jsonl"
+"""What a file of rejects is named as, after its archive."""
 _LARGEST_WINDOW = 2**31
 """What ``zstd --long=31`` packs with, as the large monthly dumps do: unpacking one takes so much memory."""
 _SAMPLE = 64 * 1024
@@ -55,14 +57,14 @@ class Content:
     """An open archive: its unpacked bytes. Reading raises ``ConfigError`` where it is damaged or cut off."""
 
     def __init__(self, name: str, stream: Source, taken: Callable[[], int]) -> None:
-        self._name = name
+        self.name = name
         self._stream = stream
         self.taken = taken
         """Tells how many packed bytes have been taken from the file so far."""
 
     def read(self, size: int = -1, /) -> bytes:
         """Return up to ``size`` bytes, none only at the end."""
-        with _problems(self._name):
+        with _problems(self.name):
             return self._stream.read(size)
 
     def skip(self, count: int) -> None:
@@ -77,7 +79,8 @@ class Content:
 def expand(patterns: Iterable[str]) -> list[str]:
     """Return the files that names and patterns (``*``, ``?``, ``[…]``, ``**``) stand for, each once, in order.
 
-    ``-`` is standard input. Raises ``ConfigError`` for a pattern without a file, and a name that is none.
+    ``-`` is standard input. No pattern stands for a file of rejects, which an import has written. Raises
+    ``ConfigError`` for a pattern without a file, and a name that is none.
     """
     found: dict[str, None] = {}
     for pattern in patterns:
@@ -85,7 +88,7 @@ def expand(patterns: Iterable[str]) -> list[str]:
             some = [pattern]
         else:
             # By the module: Path.glob takes no pattern that begins at the root.
-            some = sorted(name for name in glob.glob(pattern, recursive=True) if Path(name).is_file())  # noqa: PTH207
+            some = sorted(name for name in glob.glob(pattern, recursive=True) if _is_meant(name))  # noqa: PTH207
             if not some:
                 raise ConfigError(f"no file is named as {pattern}: check the pattern")
         found.update(dict.fromkeys(some))
@@ -94,6 +97,10 @@ def expand(patterns: Iterable[str]) -> list[str]:
             kind = "is no file" if Path(name).exists() else "does not exist"
             raise ConfigError(f"{name} {kind}: check its name, or quote a pattern such as 'dumps/*.zst'")
     return list(found)
+
+
+def _is_meant(name: str) -> bool:
+    return Path(name).is_file() and not name.endswith(REJECTS)
 
 
 def fingerprint(path: Path) -> Fingerprint:

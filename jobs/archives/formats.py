@@ -83,6 +83,9 @@ def plan_for(file: str, wanted: Wanted, platforms: Readers, *, now: datetime) ->
         guess = nearest(wanted.format, known)
         raise ConfigError(f"--as {wanted.format}: no such format{guess} (there are: {', '.join(known)})")
     look = _Look.at(file, as_table=wanted.format == TABLE)
+    if look.layout == "table" and exported.looks_exported(dict.fromkeys(look.header)):
+        # As a table it would be stored once more, on a channel of tables and without what was heard.
+        raise ConfigError(f"{file} is Listener's own export as CSV: export it with --format {exported.FORMAT}")
     name = wanted.format if wanted.format != AUTO else _told(file, look, platforms)
     forced = wanted.forced.slug if wanted.forced else None
     owners = Owners(wanted.organizations, forced=forced)
@@ -141,11 +144,16 @@ class _Look:
                 rows = Rows(content)
                 first = next((cells for _, cells, _ in rows if cells), None)
             return cls("table", [dict(zip(rows.header, first, strict=True))] if first else [], rows.header)
-        lines = [line for line in begins.split(b"\n")[:_LOOKED_AT] if line.strip()]
+        if len(head) < _HEAD and b"\n" in begins.rstrip() and (objects := _objects(begins)):
+            # Asked first: a list with one object a line has a last line that is an object by itself.
+            return cls("document", objects)
+        lines = [line.strip() for line in begins.split(b"\n", _LOOKED_AT)[:_LOOKED_AT] if line.strip()]
+        if lines[0] == b"[" and len(lines) > 1:
+            return cls("document", [one for line in lines for one in _objects(line.removesuffix(b","))])
         whole_lines = [line for line in lines if _is_json(line)]
         if not whole_lines and len(lines) > 1:
-            # One object that goes over several lines.
-            return cls("document", _objects(begins) if len(head) < _HEAD else [])
+            # One object that goes over several lines, and further than was looked.
+            return cls("document")
         return cls("lines", [one for line in whole_lines for one in _objects(line)])
 
 

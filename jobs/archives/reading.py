@@ -20,6 +20,7 @@ from jobs.archives.files import Content, opened
 from jobs.archives.found import Found, Reject
 from jobs.archives.lines import LONGEST_LINE, TOP, Place, blocks
 from jobs.labelled import delimiter_of
+from listener.calendar import YEARS
 from listener.errors import ConfigError, SkipItem
 
 if TYPE_CHECKING:
@@ -32,9 +33,11 @@ Layout = Literal["lines", "document", "table"]
 LARGEST_DOCUMENT = 64 * 1024 * 1024
 """Bytes. A file that is one object of JSON is held whole; what is larger has to be one object a line."""
 BATCH = 500
-"""Mentions after which a batch ends: what is heard, and saved, at once."""
+"""Mentions, or rejects, after which a batch ends: what is heard, and saved, at once."""
 STRETCH = 32 * 1024 * 1024
 """Unpacked bytes after which a batch ends, found or not: so much is read again at the most."""
+LONGEST_TEXT = 100_000
+"""Characters. Nobody writes more; folding a long run of combining marks takes its square in time."""
 _MARK = b"\xef\xbb\xbf"
 
 
@@ -113,7 +116,9 @@ def read_shard(
             if shard.end is not None and unit.begin.offset >= shard.end:
                 break
             _take(current, unit, plan)
-            if len(current.items) >= batch or unit.end.offset - current.begin.offset >= STRETCH:
+            # Rejects count too: of a file that is all rejects, 32 MiB would be many of them at once.
+            is_full = max(len(current.items), len(current.rejects)) >= batch
+            if is_full or unit.end.offset - current.begin.offset >= STRETCH:
                 yield current
                 current = Batch(current.end, current.end)
             if taken is not None:
@@ -133,11 +138,25 @@ def _take(batch: Batch, unit: _Unit, plan: Plan) -> None:
         for one in plan.reader.read(payload):
             if isinstance(one, SkipItem):
                 batch.rejects.append(Reject(unit.begin, str(one)))
+            elif (problem := _unfit(one)) is not None:
+                batch.rejects.append(Reject(unit.begin, problem))
             elif organizations := plan.owners.of(one):
                 if one.mention.removed_at is not None and one.heard is None:
                     batch.gone += 1
                 else:
                     batch.items.append(Item(one, organizations))
+
+
+def _unfit(found: Found) -> str | None:
+    """Return why a mention can be neither looked through nor kept; None where it can."""
+    mention = found.mention
+    if len(mention.text) > LONGEST_TEXT:
+        return f"its text has {len(mention.text):,} characters, more than {LONGEST_TEXT:,}"
+    moments = (mention.published_at, mention.edited_at, mention.removed_at)
+    if any(moment is not None and moment.year not in YEARS for moment in moments):
+        # At the edge of the calendar a moment has no day where the clocks show another zone.
+        return f"its date is not of the years {YEARS[0]} to {YEARS[-1]}"
+    return None
 
 
 def _units(content: Content, shard: Shard, plan: Plan) -> Iterator[_Unit]:
@@ -245,6 +264,7 @@ class Rows:
 
     A line that is not UTF-8, and one that is no CSV, is told as such; reading goes on with the next. ``content``
     stands at ``begin``; where that is not the top of the table, ``like`` is the one that has read its header.
+    Raises ``ConfigError`` where the header is no CSV.
     """
 
     def __init__(
@@ -254,8 +274,14 @@ class Rows:
         self.place = begin
         self._lines = self._decoded(content, longest)
         first = next(self._lines, "") if like is None else ""
-        self.delimiter: str = like.delimiter if like else delimiter_of(first)
-        self.header: list[str] = like.header if like else [name.strip() for name in self._next_record(first) or ()]
+        try:
+            self.delimiter: str = like.delimiter if like else delimiter_of(first)
+            self.header: list[str] = like.header if like else self._names(first)
+        except csv.Error as error:
+            raise ConfigError(
+                f"{content.name}: its first line is no CSV ({error}): save the table as CSV UTF-8, with the names "
+                "of its columns in the first line, and a line feed at the end of each"
+            ) from error
 
     def __iter__(self) -> Iterator[tuple[Place, list[str] | None, str | None]]:
         """Yield where a record begins, its cells, or what is wrong with it."""
@@ -276,6 +302,9 @@ class Rows:
                 yield begin, None, f"{len(cells)} cells under {len(self.header)} columns"
             elif cells:
                 yield begin, cells, None
+
+    def _names(self, first: str) -> list[str]:
+        return [name.strip() for name in self._next_record(first) or ()]
 
     def _next_record(self, first: str) -> list[str] | None:
         # Not a generator of its own over the lines: closed with the reader, it would close them too.

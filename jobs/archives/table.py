@@ -59,6 +59,7 @@ _LANGUAGE = re.compile(r"([A-Za-z]{2,3})(?:[-_].*)?")
 _NUMBER = re.compile(r"\d{1,15}")
 _LONGEST_ID = 200
 _LONGEST_SHOWN = 25
+_MOST_SHOWN = 8
 _SECONDS = re.compile(r"\d{9,10}(?:\.\d+)?")
 _MILLISECONDS = re.compile(r"\d{12,13}")
 _DAYS = (
@@ -99,7 +100,9 @@ def placed(header: Sequence[str], mapped: Columns, *, file: str) -> dict[str, tu
     Raises ``ConfigError`` for a mapped column that is not there, and where text or moment have no column.
     """
     names = [plain(name) for name in header]
-    there = f"there are: {', '.join(header)}"
+    # Without a header these are the first comment's cells: they are not shown whole.
+    shown = [name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…" for name in header[:_MOST_SHOWN]]
+    there = f"there are: {', '.join(shown)}{', …' if len(header) > _MOST_SHOWN else ''}"
     places: dict[str, tuple[int, ...]] = {}
     for field, usual in _USUAL.items():
         if field in mapped:

@@ -276,6 +276,21 @@ def test_two_at_once_import_one_file_one_after_the_other(
         bring(file, restart=True)
 
 
+def test_an_import_that_has_lost_its_lease_writes_no_rejects(
+    bring: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "rc"
+    file.write_bytes(dumped(1) + BROKEN)
+
+    def lost(_lease: leases.Lease) -> None:
+        raise LeaseHeld("another process has it")
+
+    monkeypatch.setattr(leases.Lease, "renew", lost)
+    with pytest.raises(LeaseHeld):
+        bring(file)
+    assert not Path(f"{file}.rejects.jsonl").exists()
+
+
 def test_standard_input_is_read_from_its_beginning_each_time(
     bring: Any, store: MentionStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

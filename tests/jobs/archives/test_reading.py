@@ -23,6 +23,7 @@ from jobs.archives.lines import Place, blocks
 from jobs.archives.reading import Batch, Plan, Shard, read_shard
 from listener.errors import ConfigError
 from listener.settings import OrganizationSettings
+from storage.queries import COLUMNS
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 HOSPITAL = OrganizationSettings(
@@ -126,6 +127,10 @@ def test_names_and_patterns_are_files_each_once(tmp_path: Path) -> None:
     star, own = str(tmp_path / "*.txt"), str(tmp_path / "[c].txt")
     names = [Path(name).name for name in expand([star, own, str(tmp_path / "d.csv"), "-"])]
     assert names == ["[c].txt", "a.txt", "b.txt", "d.csv", "-"]
+    rejects = tmp_path / "a.txt.rejects.jsonl"
+    rejects.write_text("x")
+    assert expand([str(tmp_path / "a.txt*")]) == [str(tmp_path / "a.txt")]
+    assert expand([str(rejects)]) == [str(rejects)]
     with pytest.raises(ConfigError, match="no file is named as"):
         expand([str(tmp_path / "*.zst")])
     with pytest.raises(ConfigError, match="does not exist"):
@@ -305,6 +310,60 @@ def test_a_response_over_several_lines_is_one_document(tmp_path: Path) -> None:
     assert found(batches(file, plan(file))) == [("185000001", ("st-elsewhere",))]
 
 
+@pytest.mark.parametrize("count", [1, 2, 17, 18, 19, 40])
+def test_a_list_with_one_object_a_line_is_one_document(count: int, tmp_path: Path) -> None:
+    file = tmp_path / "list.json"
+    lines = [comment(number, "St. Elsewhere").strip() for number in range(count)]
+    file.write_bytes(b"[\n" + b",\n".join(lines) + b"\n]\n")
+    how = plan(file)
+    assert (how.format, how.layout) == ("reddit-dump", "document")
+    assert len(found(batches(file, how))) == count
+
+
+def test_a_long_list_is_told_by_its_first_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.archives.formats._HEAD", 1000)
+    file = tmp_path / "list.json"
+    file.write_bytes(b"[\n" + b",\n".join(comment(n, "St. Elsewhere").strip() for n in range(9)) + b"\n]\n")
+    assert (plan(file).format, plan(file).layout) == ("reddit-dump", "document")
+    assert len(found(batches(file, plan(file)))) == 9
+    file.write_bytes(b"".join(comment(n, "St. Elsewhere") for n in range(9)))
+    assert plan(file).layout == "lines"
+
+
+@pytest.mark.parametrize(
+    ("moment", "is_kept"),
+    [
+        ("0001-01-01T00:00:00Z", False),
+        ("0001-01-01T00:00:00+05:00", False),
+        ("9999-12-31T23:59:59-05:00", False),
+        ("9999-12-31T23:59:59Z", False),
+        ("1970-01-01T00:00:00Z", True),
+    ],
+)
+def test_what_is_dated_at_the_edge_of_the_calendar_is_rejected(moment: str, is_kept: bool, tmp_path: Path) -> None:
+    file = tmp_path / "posts"
+    post = {"id": "185000001", "text": "St. Elsewhere", "created_at": "2026-10-26T12:00:00Z", "author_id": "7"}
+    file.write_text(f"{json.dumps(post)}\n{json.dumps(post | {'created_at': moment})}\n")
+    got = batches(file, plan(file))
+    assert len(found(got)) == 1 + is_kept
+    assert len(reasons(got)) == 1 - is_kept
+
+
+def test_a_text_that_is_too_long_is_rejected(tmp_path: Path) -> None:
+    file = tmp_path / "rc"
+    file.write_bytes(comment(1, "St. Elsewhere " + "e" + "\u0301\u0316" * 100_000) + comment(2, "St. Elsewhere"))
+    got = batches(file, plan(file))
+    assert [one for one, _ in found(got)] == ["t1_c2"]
+    assert [reason for *_, reason in reasons(got)] == ["its text has 200,015 characters, more than 100,000"]
+
+
+def test_a_batch_ends_with_as_many_rejects_as_mentions(tmp_path: Path) -> None:
+    file = tmp_path / "rc"
+    file.write_bytes(comment(1) + b"{broken\n" * 10 + comment(2))
+    got = batches(file, plan(file, MERCY, forced=MERCY), batch=4)
+    assert [len(one.rejects) for one in got] == [4, 4, 2]
+
+
 def test_a_document_has_a_largest_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "LARGEST_DOCUMENT", 1000)
     with pytest.raises(ConfigError, match="write one object a line"):
@@ -349,6 +408,24 @@ def test_lines_of_a_table_that_are_no_csv_are_told_and_the_next_is_read(tmp_path
     how = plan(file, MERCY, forced=MERCY)
     long = batches(file, Plan(**{name: getattr(how, name) for name in how.__slots__} | {"longest_line": 300_000}))
     assert "longer than 300,000 bytes" in [reason for *_, reason in reasons(long)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["Date,Comment\r2026-10-01,Good\r", '"Great" care,x\n2026-10-01,Good\n', f'"{"x" * 140_000}",Date\n1,2\n'],
+)
+def test_a_header_that_is_no_csv_is_told(content: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"survey\.csv: its first line is no CSV .*: save the table as CSV UTF-8"
+    ):
+        plan(table(tmp_path, content))
+
+
+@pytest.mark.parametrize("asked", ["auto", "csv", "jsonl"])
+def test_our_own_export_is_no_table(asked: str, tmp_path: Path) -> None:
+    file = table(tmp_path, ",".join(COLUMNS) + "\n" + "," * (len(COLUMNS) - 1) + "\n")
+    with pytest.raises(ConfigError, match="Listener's own export as CSV: export it with --format jsonl"):
+        plan(file, format=asked)
 
 
 def test_flat_rows_of_a_platform_may_stand_in_a_table(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def test_columns_are_found_by_usual_names_and_by_the_map(
     ("header", "mapped", "message"),
     [
         (["A", "Date"], {}, r"hold the comments; name it with --map text=COLUMN; there are: A, Date"),
+        (["c" * 26, *"ABCDEFGHI"], {}, r"there are: c{25}…, A, B, C, D, E, F, G, …$"),
         (["Text", "B"], {}, r"hold when they were written; name it with --map published_at=COLUMN"),
         (["Text", "Date"], {"text": ("Txt",)}, r"survey.csv has no column 'Txt'; did you mean 'Text'\?"),
     ],
