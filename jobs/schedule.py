@@ -29,7 +29,7 @@ from jobs.planning import Job, Planner, interval
 from jobs.refresh import refresh, refresh_lease
 from jobs.rollup import roll_up
 from jobs.stopping import stop_on_signal
-from jobs.workers import Threads, Work, Worker
+from jobs.workers import Refusals, Threads, Work, Worker
 from listener.errors import LeaseHeld, StoreError
 from listener.signals.taxonomy import Taxonomy
 from storage.records import Fence
@@ -102,7 +102,8 @@ def run_scheduler(
     jobs, work = _jobs(settings, store, clock, pace, platforms)
     # Who counts does nothing else: figures must not wait until the streams' first hours of reading are over.
     counting = Worker(store, clock, {ROLLUP: work.pop(ROLLUP)}, hold=pace.turn)
-    reading = [Worker(store, clock, work, hold=pace.turn) for _ in range(threads)]
+    refusals = Refusals()
+    reading = [Worker(store, clock, work, hold=pace.turn, refusals=refusals) for _ in range(threads)]
     team = Threads([counting, *reading], poll=pace.poll, wait=pace.heartbeat)
     lead = _Lead(Planner(store, clock, jobs, late=pace.late))
     election = _Election(store, pace)
