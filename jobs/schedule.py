@@ -104,20 +104,27 @@ def run_scheduler(
     counting = Worker(store, clock, {ROLLUP: work.pop(ROLLUP)}, hold=pace.turn)
     refusals = Refusals()
     reading = [Worker(store, clock, work, hold=pace.turn, refusals=refusals) for _ in range(threads)]
-    team = Threads([counting, *reading], poll=pace.poll, wait=pace.heartbeat)
     lead = _Lead(Planner(store, clock, jobs, late=pace.late))
     election = _Election(store, pace)
     with stop_on_signal(stop) as asked:
         stopping = asked.event
-        team.start()
+        # They hear of a signal at once, not only after whatever the leader is waiting for.
+        team = Threads([counting, *reading], poll=pace.poll, wait=pace.heartbeat, stop=stopping)
         try:
+            team.start()
             while not stopping.is_set():
                 lead.keep(election.fence())
                 stopping.wait(pace.heartbeat.total_seconds())
         finally:
-            lead.end()
-            team.end()
-            election.resign()
+            # First of all: whatever goes wrong below, a second signal among it, no thread goes on for ever.
+            team.stop()
+            try:
+                lead.end()
+            finally:
+                try:
+                    team.end()
+                finally:
+                    election.resign()
 
 
 class _Lead:

@@ -146,26 +146,33 @@ class Worker:
 class Threads:
     """The threads of this process, one for each of ``workers``: each takes one turn after the other to the end."""
 
-    def __init__(self, workers: Sequence[Worker], *, poll: timedelta, wait: timedelta) -> None:
-        """Look for work every ``poll``; after the database refused, wait for ``wait``."""
+    def __init__(
+        self, workers: Sequence[Worker], *, poll: timedelta, wait: timedelta, stop: threading.Event | None = None
+    ) -> None:
+        """Look for work every ``poll``, or ``wait`` after the database refused, until ``stop`` is set."""
         self._poll = poll.total_seconds()
         self._wait = wait.total_seconds()
         self._threads = [
             threading.Thread(target=self._run, args=(worker,), name=f"worker {number}")
             for number, worker in enumerate(workers, start=1)
         ]
-        self._stop = threading.Event()
+        self._stop = stop or threading.Event()
 
     def start(self) -> None:
         """Begin to take turns."""
         for thread in self._threads:
             thread.start()
 
+    def stop(self) -> None:
+        """Begin no further turn, and go no further than the page in hand; waits for nothing."""
+        self._stop.set()
+
     def end(self) -> None:
         """Have every page in hand finished, and stop."""
-        self._stop.set()
+        self.stop()
         for thread in self._threads:
-            thread.join()
+            if thread.is_alive():
+                thread.join()
 
     def _run(self, worker: Worker) -> None:
         while not self._stop.is_set():
