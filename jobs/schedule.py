@@ -199,6 +199,9 @@ class _Lead:
         except StoreError as error:
             logger.error("nothing can be planned: %s", error)  # noqa: TRY400 - foreseen: no traceback
             self._over.set()
+        except Exception:  # any: the clock alone would come back to this turn only when the next one is due
+            self._over.set()
+            raise
 
 
 class _Election:

@@ -283,7 +283,10 @@ def test_a_database_that_does_not_answer_is_waited_for(scheduler, fake, settings
     end()
 
 
-@pytest.mark.parametrize("refusal", [StoreError("it does not answer"), LeaseHeld("it has passed to another")])
+@pytest.mark.parametrize(
+    "refusal",
+    [StoreError("it does not answer"), LeaseHeld("it has passed to another"), ZeroDivisionError("it is a bug")],
+)
 def test_a_turn_that_could_not_be_written_down_is_due_still(
     scheduler, fake, settings, live_store, mentions, caplog, refusal
 ):
