@@ -29,7 +29,7 @@ from jobs.planning import Job, Planner, interval
 from jobs.refresh import refresh, refresh_lease
 from jobs.rollup import roll_up
 from jobs.stopping import stop_on_signal
-from jobs.workers import Threads, Work, Worker
+from jobs.workers import Refusals, Threads, Work, Worker
 from listener.errors import LeaseHeld, StoreError
 from listener.signals.taxonomy import Taxonomy
 from storage.records import Fence
@@ -102,21 +102,29 @@ def run_scheduler(
     jobs, work = _jobs(settings, store, clock, pace, platforms)
     # Who counts does nothing else: figures must not wait until the streams' first hours of reading are over.
     counting = Worker(store, clock, {ROLLUP: work.pop(ROLLUP)}, hold=pace.turn)
-    reading = [Worker(store, clock, work, hold=pace.turn) for _ in range(threads)]
-    team = Threads([counting, *reading], poll=pace.poll, wait=pace.heartbeat)
+    refusals = Refusals()
+    reading = [Worker(store, clock, work, hold=pace.turn, refusals=refusals) for _ in range(threads)]
     lead = _Lead(Planner(store, clock, jobs, late=pace.late))
     election = _Election(store, pace)
     with stop_on_signal(stop) as asked:
         stopping = asked.event
-        team.start()
+        # They hear of a signal at once, not only after whatever the leader is waiting for.
+        team = Threads([counting, *reading], poll=pace.poll, wait=pace.heartbeat, stop=stopping)
         try:
+            team.start()
             while not stopping.is_set():
                 lead.keep(election.fence())
                 stopping.wait(pace.heartbeat.total_seconds())
         finally:
-            lead.end()
-            team.end()
-            election.resign()
+            # First of all: whatever goes wrong below, a second signal among it, no thread goes on for ever.
+            team.stop()
+            try:
+                lead.end()
+            finally:
+                try:
+                    team.end()
+                finally:
+                    election.resign()
 
 
 class _Lead:
@@ -191,6 +199,9 @@ class _Lead:
         except StoreError as error:
             logger.error("nothing can be planned: %s", error)  # noqa: TRY400 - foreseen: no traceback
             self._over.set()
+        except Exception:  # any: the clock alone would come back to this turn only when the next one is due
+            self._over.set()
+            raise
 
 
 class _Election:

@@ -447,11 +447,14 @@ class MentionStore:
         with self.database.read() as connection:
             return turns.is_due(connection, turn)
 
-    def finish_turn(self, turn: Turn, *, fence: Fence) -> None:
-        """Note that the turn is done; raises ``LeaseHeld`` where ``fence`` no longer holds."""
+    def finish_turn(self, turn: Turn, *, fence: Fence, again_at: datetime | None = None) -> None:
+        """Note that the turn is done, or due again at ``again_at``.
+
+        Raises ``LeaseHeld`` where ``fence`` no longer holds.
+        """
         with self.database.write() as connection:
             leasing.require(connection, fence)
-            turns.strike_off(connection, turn)
+            turns.strike_off(connection, turn, again_at=again_at)
 
     def status(self) -> list[StreamStatus]:
         """Return every stream, by organization and channel, with its last pull and who is about it."""

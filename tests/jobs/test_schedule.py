@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import text
 
 from jobs.schedule import LEASE, Pace, run_scheduler
@@ -282,7 +283,10 @@ def test_a_database_that_does_not_answer_is_waited_for(scheduler, fake, settings
     end()
 
 
-@pytest.mark.parametrize("refusal", [StoreError("it does not answer"), LeaseHeld("it has passed to another")])
+@pytest.mark.parametrize(
+    "refusal",
+    [StoreError("it does not answer"), LeaseHeld("it has passed to another"), ZeroDivisionError("it is a bug")],
+)
 def test_a_turn_that_could_not_be_written_down_is_due_still(
     scheduler, fake, settings, live_store, mentions, caplog, refusal
 ):
@@ -332,6 +336,27 @@ def test_a_signal_to_this_process_ends_it_and_the_handlers_are_put_back(
     run_scheduler(settings, live_store, clock=SystemClock(), pace=QUICK, threads=2, platforms=platforms)
     sender.join()
     assert {one: signal.getsignal(one) for one in before} == before
+    assert live_store.lease_owner(LEASE) is None
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt, RuntimeError])
+def test_trouble_while_it_stops_leaves_no_thread_and_no_lease_behind(
+    settings, platforms, feed, live_store, monkeypatch, trouble
+):
+    shutdown = BackgroundScheduler.shutdown
+
+    def troubled(scheduler, **options):
+        shutdown(scheduler, **options)
+        raise trouble
+
+    monkeypatch.setattr(BackgroundScheduler, "shutdown", troubled)
+    stop = threading.Event()
+    feed.before_page = lambda number: stop.set()
+    with pytest.raises(trouble):
+        run_scheduler(
+            settings, live_store, clock=SystemClock(), pace=QUICK, threads=2, stop=stop, platforms=platforms
+        )
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("worker ")]
     assert live_store.lease_owner(LEASE) is None
 
 

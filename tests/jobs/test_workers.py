@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from jobs import leases
-from jobs.workers import Threads, Worker
+from jobs.workers import Refusals, Threads, Worker
 from listener.errors import ConfigError, StoreError
 from storage.store import Fence
 
@@ -111,7 +111,63 @@ def test_where_the_database_refuses_the_turn_is_due_still(either_store, clock, p
     worker = Worker(either_store, clock, {"a": doing([], raises=StoreError("full"))}, hold=HOLD)
     with pytest.raises(StoreError):
         worker.take_one(threading.Event())
+    assert either_store.due_turns() == []
+    clock.step_to(clock.now() + timedelta(minutes=1))
     assert [turn.holder for turn in either_store.due_turns()] == [None]
+
+
+def test_the_turns_behind_one_that_is_refused_are_done(either_store, clock, plan, caplog):
+    plan(clock, "a", "b")
+    done = []
+    work = {"a": doing(done, raises=StoreError("full")), "b": doing(done)}
+    worker = Worker(either_store, clock, work, hold=HOLD)
+    assert [worker.take_one(threading.Event()) for _ in range(2)] == [True, False]
+    assert done == ["a", "b"]
+    (record,) = [record for record in caplog.records if record.name == "jobs.workers"]
+    assert record.getMessage().startswith("a: put off until ")
+    assert record.exc_info is None
+
+
+class Full:
+    """A store that cannot put a turn off either."""
+
+    def __init__(self, store):
+        self.store = store
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+    def finish_turn(self, turn, *, fence, again_at=None):
+        raise StoreError("full")
+
+
+@pytest.mark.parametrize("seen_through", [lambda store: store, Full])
+def test_what_is_refused_is_tried_again_ever_later_by_all_threads(either_store, clock, plan, seen_through):
+    plan(clock, "a")
+    done = []
+    refusals = Refusals()
+    work = {"a": doing(done, raises=StoreError("full"))}
+    workers = [Worker(seen_through(either_store), clock, work, hold=HOLD, refusals=refusals) for _ in range(2)]
+    for tries, minutes in enumerate([1, 2, 4, 8, 16, 32, 60, 60], start=1):
+        with pytest.raises(StoreError):
+            workers[tries % 2].take_one(threading.Event())
+        clock.step_to(clock.now() + timedelta(minutes=minutes, seconds=-1))
+        assert not any(worker.take_one(threading.Event()) for worker in workers)
+        assert len(done) == tries
+        clock.step_to(clock.now() + timedelta(seconds=1))
+    work["a"] = doing(done)
+    assert Worker(either_store, clock, work, hold=HOLD, refusals=refusals).take_one(threading.Event())
+    assert either_store.due_turns() == []
+    assert refusals.add("a", clock.now()) == clock.now() + timedelta(minutes=1), "it begins anew"
+
+
+def test_told_to_stop_a_worker_begins_no_turn(either_store, clock, plan):
+    plan(clock, "a")
+    done = []
+    stop = threading.Event()
+    stop.set()
+    assert not Worker(either_store, clock, {"a": doing(done)}, hold=HOLD).take_one(stop)
+    assert done == []
 
 
 def test_a_late_worker_does_not_end_the_turn_of_the_new_holder(either_store, clock, plan):
