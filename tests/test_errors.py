@@ -18,6 +18,7 @@ EXIT_CODES = {
     errors.QuotaExhausted: 4,
     errors.StoreError: 5,
     errors.LeaseHeld: 6,
+    errors.BudgetHeld: 1,
 }
 
 

@@ -44,8 +44,9 @@ _PLAIN_WORD = re.compile(r"\w+\*?(?:[^\w*]+\w+\*?)*")
 _MAX_VARIANTS = 400
 _MIN_STEM = 3
 # A gap of up to four words that crosses no end of sentence; "2.5", "10:30" and "wasn't" are one word. Every
-# repetition is possessive or bounded, so a hostile text cannot make it backtrack.
-_GAP = rf"{GAP_SEPARATOR}(?:\w++(?:[.,:']\w++)*+{GAP_SEPARATOR}){{0,4}}?"
+# repetition is possessive, bounded, or ends where it must: a hostile text cannot make it backtrack. Not a
+# possessive group, which within a lazy one goes wrong before CPython 3.11.5 (gh-106052).
+_GAP = rf"{GAP_SEPARATOR}(?:\w++(?:[.,:']\w++)*(?![.,:']\w){GAP_SEPARATOR}){{0,4}}?"
 
 
 Row = tuple[str, ...]

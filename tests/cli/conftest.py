@@ -112,7 +112,10 @@ def spawn(environment: dict[str, str]) -> Callable[..., subprocess.CompletedProc
 
 @pytest.fixture(scope="session")
 def posts() -> dict[str, list[Post]]:
-    """Six days of mentions up to now, by channel: some on each and none removed, whatever the day."""
+    """Six days of mentions up to now, by channel: some on each and none removed, whatever the day.
+
+    No id begins as a formula does: a CSV writes it otherwise.
+    """
     now = SystemClock().now()
     start, end = now - timedelta(days=6), now - timedelta(minutes=2)
     for seed in itertools.count(7):
@@ -120,7 +123,8 @@ def posts() -> dict[str, list[Post]]:
             channel: list(generate(seed=seed, start=start, end=end, per_week=240, channels=[channel]))
             for channel in CHANNELS
         }
-        if all(made.values()) and all(post.removed_at is None for some in made.values() for post in some):
+        every = itertools.chain.from_iterable(made.values())
+        if all(made.values()) and all(post.removed_at is None and post.external_id[0] != "-" for post in every):
             break
     return made
 
