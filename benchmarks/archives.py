@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from random import Random
 from typing import TYPE_CHECKING
@@ -89,7 +90,7 @@ def run(databases: Databases, scale: str) -> None:
     progress("archives: two files, in one process and in two")
     write_dump(files[1], size.lines, SEED + 1)
     for workers in (1, 2):
-        took = cost(lambda workers=workers: _in_processes(files, config, workers))  # type: ignore[misc]
+        took = cost(partial(_in_processes, files, config, workers))
         name = f"searched, two files in {workers} process{'es' if workers > 1 else ''}"
         rows.append(_row(name, Cost(0.0, took.wall), 2 * size.lines, 2 * unpacked))
     head = ("way", "lines, per CPU-second", "lines, per wall second", "unpacked MB, per wall second")

@@ -87,8 +87,8 @@ def expand(patterns: Iterable[str]) -> list[str]:
         if pattern == STANDARD_INPUT or Path(pattern).exists() or not glob.has_magic(pattern):
             some = [pattern]
         else:
-            # By the module: Path.glob takes no pattern that begins at the root.
-            some = sorted(name for name in glob.glob(pattern, recursive=True) if _is_meant(name))  # noqa: PTH207
+            names = glob.glob(pattern, recursive=True)  # noqa: PTH207 - Path.glob takes no pattern from the root
+            some = sorted(filter(_is_meant, names))
             if not some:
                 raise ConfigError(f"no file is named as {pattern}: check the pattern")
         found.update(dict.fromkeys(some))
