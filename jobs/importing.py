@@ -139,6 +139,9 @@ def import_archives(
     order = order or Order()
     importer = _Importer(settings, store, order, clock, platforms, stop or threading.Event(), batch)
     chosen = files.expand(names)
+    told = order.rejects
+    if told is not None and told.exists() and any(Path(name).exists() and told.samefile(name) for name in chosen):
+        raise ConfigError(f"the rejects would be written over {told}, which is to be imported: name another file")
     sizes = [0 if name == files.STANDARD_INPUT else Path(name).stat().st_size for name in chosen]
     progress = progress or _unheard
     reports: list[ImportReport] = []

@@ -220,6 +220,15 @@ def test_several_files_share_one_file_of_rejects(
     assert [json.loads(line)["file"] for line in told.read_text().splitlines()] == ["a.txt", "c.txt"]
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_rejects_are_not_written_over_what_is_imported(bring: Any, tmp_path: Path, *, dry_run: bool) -> None:
+    file = tmp_path / "rc"
+    file.write_bytes(dumped(1) + BROKEN)
+    with pytest.raises(ConfigError, match="which is to be imported: name another file"):
+        bring(file, rejects=tmp_path / "." / "rc", dry_run=dry_run)
+    assert file.read_bytes() == dumped(1) + BROKEN
+
+
 def test_where_rejects_cannot_be_written_is_told(bring: Any, tmp_path: Path) -> None:
     file = tmp_path / "rc"
     file.write_bytes(dumped(1) + BROKEN)
