@@ -62,7 +62,6 @@ LEASE_TTL = timedelta(minutes=10)
 """Longer than a batch takes, unpacking up to where an import was stopped included."""
 _ENOUGH_TO_JUDGE = 100
 _ENOUGH_OF_A_FEW = 10
-_NO_PAGE: Any = None
 
 Ended = Literal["done", "interrupted"]
 Progress = Callable[[int], None]
@@ -415,7 +414,7 @@ class _Importer:
         records = self._records.of(owner, found, known)
         for record in records:
             foreseen[record.mention.external_id] = text_fingerprint(record.mention.text)
-        return forecast(_NO_PAGE, records, known)
+        return forecast(records, known)
 
     def _known(self, owner: Owner, found: Sequence[Found]) -> dict[str, str]:
         return self._store.known(owner[1], [one.mention.external_id for one in found])

@@ -1,6 +1,6 @@
 """The line of the house: what a platform says becomes what the store holds.
 
-For each stream, page by page:
+For each stream, page by page (small ones together, jobs/gathering.py):
 
     state ─▶ connector.pull ─▶ redact ─▶ known? ─▶ hear what is new ─▶ save_page ─▶ finish_run
              (the network)     └────── jobs/hearing.py (pure) ──────┘  (one transaction: mentions,
@@ -23,16 +23,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import connectors as installed
-from connectors.base import Cursor, Meter, Page, StreamSpec, Window
+from connectors.base import Cursor, Meter, StreamSpec, Window
 from jobs import leases
 from jobs.attempt import Ending, attempt
 from jobs.connections import Connections, Platforms, stream_state
+from jobs.gathering import AT_ONCE, Gathered, gather
 from jobs.hearing import Hearing, account_names, analyzer_for
 from jobs.pacing import Outcome, is_resting
 from jobs.reading import changed_days
@@ -43,7 +44,9 @@ from storage.records import PageCounts, text_fingerprint
 from storage.registry import stream_lease
 
 if TYPE_CHECKING:
+    from connectors.base import Page
     from listener.clock import Clock
+    from listener.mention import Mention
     from listener.settings import Settings
     from listener.signals.analysis import Analyzer
     from storage.records import Record, StreamState, Turn
@@ -58,8 +61,8 @@ machine."""
 OnPage = Callable[[StreamSpec, int], None]
 """Told of each page: its stream, and how many mentions it brought."""
 
-Keep = Callable[[Page, Sequence["Record"], Mapping[str, str]], PageCounts]
-"""Keeps a page: its records, and the fingerprints of those that the store had before."""
+Keep = Callable[[Gathered, Sequence["Record"], Mapping[str, str]], PageCounts]
+"""Keeps pages: their records, and the fingerprints of those that the store had before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +106,14 @@ def ingest(
     stop: threading.Event | None = None,
     on_page: OnPage | None = None,
     duty: Duty | None = None,
+    at_once: int = AT_ONCE,
     platforms: Platforms = installed,
 ) -> list[RunReport]:
     """Pull what is new from the chosen streams (default: all) into the store, one after the other.
 
     ``since`` and ``until`` (UTC) ask for a window; ``limit`` keeps that many mentions a stream at the most;
-    ``dry_run`` fetches and counts and stores nothing. Once ``stop`` is set the page in hand is kept and the
+    ``dry_run`` fetches and counts and stores nothing. Pages are kept together until they have ``at_once`` mentions
+    (:mod:`jobs.gathering`). Once ``stop`` is set the page in hand is kept and the
     rest left for next time. ``duty`` is how a worker pulls one stream on its schedule: it lets a resting
     stream rest, and the turn is done with the run, unless that was interrupted or has to wait for others. Asked
     for by hand a resting stream is tried, for whoever asks may just have mended it.
@@ -125,7 +130,7 @@ def ingest(
         and (not organizations or stream.organization in organizations)
         and (duty is None or stream == duty.stream)
     ]
-    order = _Order(Window(since, until, limit), stop or threading.Event(), on_page or _unheard, duty)
+    order = _Order(Window(since, until, limit), stop or threading.Event(), on_page or _unheard, duty, at_once)
     with Connections(settings, store, clock, platforms) as connections:
         puller = _Puller(settings, store, clock, connections, order)
         if dry_run:
@@ -150,6 +155,7 @@ class _Order:
     stop: threading.Event
     on_page: OnPage
     duty: Duty | None
+    at_once: int
 
 
 @dataclass(slots=True)
@@ -163,12 +169,12 @@ class _Progress:
     counts: PageCounts = field(default_factory=PageCounts)
     skipped: int = 0
 
-    def keep(self, page: Page, counts: PageCounts) -> None:
-        self.cursor = page.cursor
-        self.pages += 1
-        self.fetched += len(page.mentions)
+    def keep(self, gathered: Gathered, counts: PageCounts) -> None:
+        self.cursor = gathered.cursor
+        self.pages += len(gathered.sizes)
+        self.fetched += len(gathered.mentions)
         self.counts = self.counts + counts
-        self.skipped += len(page.skipped)
+        self.skipped += len(gathered.skipped)
 
     def report(self, stream: StreamSpec, ending: Ending) -> RunReport:
         return RunReport(
@@ -229,20 +235,23 @@ class _Puller:
         coverage = state.coverage
         zone = self._settings.organization(stream.organization).zone
 
-        def save(page: Page, records: Sequence[Record], known: Mapping[str, str]) -> PageCounts:
+        def save(gathered: Gathered, records: Sequence[Record], known: Mapping[str, str]) -> PageCounts:
             nonlocal coverage
             del known
             lease.renew()
-            read = coverage.add(*page.covered) if page.covered else coverage
+            read = coverage
+            for span in gathered.covered:
+                read = read.add(*span)
             counts = self._store.save_page(
                 stream_id=state.id,
                 run_id=run_id,
                 records=records,
-                cursor=page.cursor,
+                cursor=gathered.cursor,
                 coverage=read,
                 coverage_days=changed_days(coverage, read, zone),
                 usage=progress.meter.usage,
-                skipped=len(page.skipped),
+                pages=len(gathered.sizes),
+                skipped=len(gathered.skipped),
                 fence=lease.fence,
             )
             coverage = read
@@ -275,9 +284,10 @@ class _Puller:
         failures = state.failures if state else 0
         foreseen = self._foreseen.setdefault(stream.channel, {})
 
-        def remember(page: Page, records: Sequence[Record], known: Mapping[str, str]) -> PageCounts:
+        def remember(gathered: Gathered, records: Sequence[Record], known: Mapping[str, str]) -> PageCounts:
+            del gathered
             foreseen.update({each.mention.external_id: text_fingerprint(each.mention.text) for each in records})
-            return forecast(page, records, known)
+            return forecast(records, known)
 
         rehearsed = self._rehearsed.get(stream.channel, Usage())
 
@@ -304,31 +314,36 @@ class _Puller:
     def _read_on(self, stream: StreamSpec, progress: _Progress, keep: Keep) -> Outcome:
         connector = self._connections.connector(stream.channel)
         hearing = self._hearing(stream)
-        for fetched in connector.pull(stream, progress.cursor, self._order.window, progress.meter):
-            page, is_last = cut(fetched, progress.cursor, self._room(progress))
-            for item in page.skipped:
+        order = self._order
+        pages = connector.pull(stream, progress.cursor, order.window, progress.meter)
+        limit, at_once = order.window.limit, order.at_once
+        for gathered in gather(
+            self._until_stopped(pages), progress.cursor, limit=limit, at_once=at_once, clock=self._clock
+        ):
+            for item in gathered.skipped:
                 logger.warning("%s: skipped %s: %s", stream, item.external_id or "an item", item)
-            known = self._known(stream.channel, page)
-            records = hearing.records(page.mentions, known)
-            progress.keep(page, keep(page, records, known))
-            self._order.on_page(stream, len(page.mentions))
-            if is_last:
+            known = self._known(stream.channel, gathered.mentions)
+            records = hearing.records(gathered.mentions, known)
+            progress.keep(gathered, keep(gathered, records, known))
+            for size in gathered.sizes:
+                order.on_page(stream, size)
+            if gathered.is_last:
                 return "partial"
-            if self._order.stop.is_set():
-                return "interrupted"
-        return "done"
+        return "interrupted" if order.stop.is_set() else "done"
 
-    def _known(self, channel: str, page: Page) -> dict[str, str]:
-        """Return the fingerprints of what the store has of ``page``, or would have after what was rehearsed."""
-        identities = [mention.external_id for mention in page.mentions]
+    def _until_stopped(self, pages: Iterator[Page]) -> Iterator[Page]:
+        for page in pages:
+            yield page
+            if self._order.stop.is_set():
+                return
+
+    def _known(self, channel: str, mentions: Sequence[Mention]) -> dict[str, str]:
+        """Return the fingerprints of what the store has of them, or would have after what was rehearsed."""
+        identities = [mention.external_id for mention in mentions]
         foreseen = self._foreseen.get(channel, {})
         return self._store.known(channel, identities) | {
             identity: foreseen[identity] for identity in identities if identity in foreseen
         }
-
-    def _room(self, progress: _Progress) -> int | None:
-        limit = self._order.window.limit
-        return None if limit is None else limit - progress.fetched
 
     def _hearing(self, stream: StreamSpec) -> Hearing:
         return Hearing(
@@ -342,21 +357,8 @@ class _Puller:
         )
 
 
-def cut(page: Page, cursor: Cursor, room: int | None) -> tuple[Page, bool]:
-    """Return what of ``page`` fits into ``room`` (None: all of it), and whether that is the last to be kept.
-
-    Of a page cut short the cursor before it is kept: its rest is fetched again by the next run.
-    """
-    if room is None or len(page.mentions) < room:
-        return page, False
-    if len(page.mentions) == room:
-        return page, True
-    return replace(page, mentions=page.mentions[:room], cursor=cursor, covered=None), True
-
-
-def forecast(page: Page, records: Sequence[Record], known: Mapping[str, str]) -> PageCounts:
+def forecast(records: Sequence[Record], known: Mapping[str, str]) -> PageCounts:
     """Count what a page would be to the store, by its texts alone: only the store sees a changed metric."""
-    del page
     distinct = {record.mention.external_id: record for record in records}
     inserted = len(distinct.keys() - known.keys())
     updated = sum(identity in known and record.signals is not None for identity, record in distinct.items())

@@ -228,10 +228,17 @@ def keep_place(
 
 
 def count_page(
-    connection: Connection, run_id: int, *, fetched: int, counts: PageCounts, skipped: int, usage: Usage
+    connection: Connection,
+    run_id: int,
+    *,
+    pages: int,
+    fetched: int,
+    counts: PageCounts,
+    skipped: int,
+    usage: Usage,
 ) -> None:
-    """Add a page to its run; ``usage`` is what the run took so far."""
-    added = {"pages": 1, "fetched": fetched, "skipped": skipped, **asdict(counts)}
+    """Add pages to their run; ``usage`` is what the run took so far."""
+    added = {"pages": pages, "fetched": fetched, "skipped": skipped, **asdict(counts)}
     connection.execute(
         update(runs)
         .where(runs.c.id == run_id)

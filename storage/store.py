@@ -200,10 +200,11 @@ class MentionStore:
         usage: Usage,
         coverage: Spans | None = None,
         coverage_days: Sequence[CoverageDay] = (),
+        pages: int = 1,
         skipped: int = 0,
         fence: Fence | None = None,
     ) -> PageCounts:
-        """Save a page in one transaction, and return what became of its mentions.
+        """Save a page in one transaction, or small ``pages`` together; return what became of their mentions.
 
         ``cursor`` is kept with the data; ``coverage`` (None: as it was) and ``coverage_days`` replace what
         was known of the stream and those days; ``usage`` is what the run took so far, this page included.
@@ -227,7 +228,13 @@ class MentionStore:
                 days=coverage_days,
             )
             registry.count_page(
-                connection, run_id, fetched=len(records), counts=counts, skipped=skipped, usage=usage
+                connection,
+                run_id,
+                pages=pages,
+                fetched=len(records),
+                counts=counts,
+                skipped=skipped,
+                usage=usage,
             )
         return counts
 
@@ -381,7 +388,13 @@ class MentionStore:
             counts = save_mentions(connection, target, records)
             mark_checked(connection, channel_id, [one.external_id for one, _ in mentions], now)
             registry.count_page(
-                connection, run_id, fetched=len(records), counts=counts, skipped=skipped, usage=usage
+                connection,
+                run_id,
+                pages=1,
+                fetched=len(records),
+                counts=counts,
+                skipped=skipped,
+                usage=usage,
             )
         return counts
 

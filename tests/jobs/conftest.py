@@ -32,7 +32,7 @@ def _load(name: str) -> ModuleType:
 fake_platform = _load("fake_platform")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fake() -> Any:
     """The module with Feed, FakePlatforms, make_mention, make_organization, make_settings and START."""
     return fake_platform

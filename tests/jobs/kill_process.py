@@ -32,7 +32,7 @@ from listener.mention import Mention, Metrics
 from listener.signals.taxonomy import Taxonomy
 from storage.store import MentionStore
 
-PAGE = 20
+PAGE = 10
 REMOVED_AFTER = 45
 """More than a page: of what is removed before it was ever stored, nobody can say what it was about."""
 # Experiences beyond doubt, or topics would not count them; "Passing by" is none, and has no topic either.
@@ -135,6 +135,8 @@ def live(url: str, variant: str, feed: Feed, limit: int | None) -> None:
                 VARIANTS[variant](store),
                 clock=clock,
                 limit=limit,
+                # Two pages together at the most, or hardly a child would live to save one.
+                at_once=PAGE + 1,
                 on_page=count_sometimes,
                 platforms=platforms,
             )
@@ -165,7 +167,7 @@ def moments(chance: random.Random) -> Iterator[tuple[int, float]]:
     Mostly within the first pages, however slow the machine is; now and then while the child is still starting.
     """
     while True:
-        yield chance.choice([0, *[1, 2, 3] * 3]), chance.uniform(0, 0.12)
+        yield chance.choice([0, *[2, 4, 5] * 3]), chance.uniform(0, 0.12)
 
 
 def kill_one(url: str, variant: str, limit: int | None, *, pages: int, after: float) -> None:

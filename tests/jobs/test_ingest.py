@@ -349,6 +349,7 @@ def test_a_dry_run_stops_at_limits_signals_and_budgets(feed, fake, store, clock,
         platforms=platforms,
         dry_run=True,
         stop=stop,
+        at_once=1,
         on_page=lambda stream, count: stop.set(),
     )
     assert [(report.outcome, report.pages) for report in reports] == [("interrupted", 1), ("interrupted", 0)]
