@@ -6,14 +6,14 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks import archives, ingest, latency, memory, signals, startup
+from benchmarks import archives, capacity, ingest, latency, memory, signals, startup
 from benchmarks.databases import databases
 from benchmarks.measure import machine, progress, show
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NAMES = ("startup", "signals", "ingest", "archives", "latency", "memory")
+_NAMES = ("startup", "signals", "ingest", "archives", "latency", "memory", "capacity")
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     names = [name for name in _NAMES if not asked.names or name in asked.names]
     started = time.perf_counter()
     with databases() as made:
-        has_server = {"ingest", "latency"} & set(names)
+        has_server = {"ingest", "latency", "capacity"} & set(names)
         facts = machine(made.version() if has_server else None)
         show(
             "Machine", ("what", "is"), facts, note="CPU seconds are a process's own; wall time is what one waits."
@@ -45,6 +45,8 @@ def main() -> None:
             filled = latency.run(made, asked.scale)
         if "memory" in names:
             memory.run(made, asked.scale, filled)
+        if "capacity" in names:
+            capacity.run(made, asked.scale)
     progress(f"{time.perf_counter() - started:,.0f} s in all")
 
 

@@ -135,9 +135,8 @@ class Taxonomy:
         """
         shipped = config_file("topics.toml")
         if path is None:
-            return _shipped(shipped, shipped.stat().st_mtime_ns)
-        own = path.resolve() != shipped.resolve()
-        return _Reading(path, own=own, trusted=False).taxonomy()
+            return _shipped(shipped, _stamp(shipped))
+        return _own(path, (_stamp(path), _stamp(shipped)), is_ours=path.resolve() == shipped.resolve())
 
     @property
     def slugs(self) -> tuple[str, ...]:
@@ -223,9 +222,26 @@ def _first_repeated(words: Iterable[str]) -> str | None:
 _Table = TypeVar("_Table", bound=Section)
 
 
+_Stamp = tuple[int, int] | None
+"""When a file was written and how long it is, None of one that is not there: it changes with what stands in it."""
+
+
+def _stamp(file: Path) -> _Stamp:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+# Every pull asks for it: a file is read once, as long as it was not written anew.
+@lru_cache(maxsize=4)
+def _own(file: Path, _stamps: tuple[_Stamp, _Stamp], *, is_ours: bool) -> Taxonomy:
+    return _Reading(file, own=not is_ours, trusted=False).taxonomy()
+
+
 @lru_cache(maxsize=1)
-def _shipped(file: Path, _written: int) -> Taxonomy:
-    """Read the shipped file, once as long as it was not ``written`` anew: every pull asks for it."""
+def _shipped(file: Path, _stamps: _Stamp) -> Taxonomy:
     return _Reading(file, own=False, trusted=True).taxonomy()
 
 

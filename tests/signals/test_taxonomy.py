@@ -103,6 +103,14 @@ def test_a_taxonomy_is_a_value(write_taxonomy: Write) -> None:
     assert hash(Taxonomy.load(path)) == hash(Taxonomy.load(path))
 
 
+def test_a_file_is_read_again_when_it_has_changed_and_not_before(write_taxonomy):
+    path = write_taxonomy(GOOD)
+    first = Taxonomy.load(path)
+    assert Taxonomy.load(path) is first
+    path.write_text(GOOD.replace('version = "1"', 'version = "1.1"'), encoding="utf-8")
+    assert Taxonomy.load(path).version == "1.1"
+
+
 SECOND = GOOD.split("[[topics]]")[1]
 
 
