@@ -110,6 +110,7 @@ def test_what_is_packed_is_told_by_its_bytes_and_can_be_gone_on_with(packing: st
         b"\x1f\x8b\x08\x00" + b"garbage" * 9,
         b"BZh9" + b"garbage" * 9,
     ],
+    ids=["zstd cut off", "gzip cut off", "bzip2 cut off", "no zstd", "no gzip", "no bzip2"],
 )
 def test_an_archive_that_is_damaged_or_cut_off_is_told(damaged: bytes, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(damaged)
