@@ -557,7 +557,7 @@ ODD = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_crafted_cursors_are_told(pulling: Any, record: Make, data: Any) -> None:
     pulling.save(*(record(f"{at}", metrics=Metrics(likes=at)) for at in range(3)))
