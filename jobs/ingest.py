@@ -339,6 +339,8 @@ class _Puller:
             author_key=self._settings.privacy.author_key,
             author_secret=self._author_secret,
             derived_metrics=self._connections.derived_metrics(stream.channel),
+            # Of the whole run: a page may be kept long after it was asked for, and one answer be several pages.
+            asked_at=self._clock.now(),
         )
 
 

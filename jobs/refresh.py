@@ -152,7 +152,7 @@ class _Refresher:
             return RefreshReport(channel=stream.channel, outcome="done")
         state = stream_state(self._store, stream)
         run_id = self._store.begin_run(state.id, since=now - look_back, until=None, job="refresh")
-        progress = _Progress()
+        progress = _Progress(now)
         ending = attempt(
             f"refresh of {stream.channel}",
             lambda: self._look_up(stream.channel, due, run_id, progress, lease),
@@ -215,6 +215,7 @@ class _Refresher:
             usage=progress.meter.usage,
             skipped=len(page.skipped),
             fence=lease.fence,
+            asked_at=progress.began,
         )
         progress.keep(page, counts)
 
@@ -223,6 +224,7 @@ class _Refresher:
 class _Progress:
     """How far a look-up has come, and what it took."""
 
+    began: datetime
     meter: Meter = field(default_factory=Meter)
     checked: int = 0
     counts: PageCounts = field(default_factory=PageCounts)

@@ -361,14 +361,18 @@ class MentionStore:
         usage: Usage,
         skipped: int = 0,
         fence: Fence | None = None,
+        asked_at: datetime | None = None,
     ) -> PageCounts:
         """Save what a re-check found, for every organization that has the mentions, in one transaction.
 
         A mention that the store does not have counts as unchanged and is not added. Signals are None where
-        the text is what the store has. ``usage`` is what the run took so far. Raises ``LeaseHeld`` where
-        ``fence`` no longer holds.
+        the text is what the store has. ``usage`` is what the run took so far; ``asked_at`` is as in
+        :class:`Record`. Raises ``LeaseHeld`` where ``fence`` no longer holds.
         """
-        records = [Record(mention=one, pseudonym=None, own=False, day=0, signals=heard) for one, heard in mentions]
+        records = [
+            Record(mention=one, pseudonym=None, own=False, day=0, signals=heard, asked_at=asked_at)
+            for one, heard in mentions
+        ]
         topic_ids = self._topics(records)
         now = self._clock.now()
         with self.database.write() as connection:
