@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
@@ -38,6 +39,8 @@ STRETCH = 32 * 1024 * 1024
 """Unpacked bytes after which a batch ends, found or not: so much is read again at the most."""
 LONGEST_TEXT = 100_000
 """Characters. Nobody writes more; folding a long run of combining marks takes its square in time."""
+LONGEST_ID = 512
+"""Characters. No platform's is longer, and PostgreSQL keeps no key of more than 2,700 bytes."""
 _MARK = b"\xef\xbb\xbf"
 
 
@@ -137,7 +140,7 @@ def _take(batch: Batch, unit: _Unit, plan: Plan) -> None:
         batch.parsed += 1
         for one in plan.reader.read(payload):
             if isinstance(one, SkipItem):
-                batch.rejects.append(Reject(unit.begin, str(one)))
+                batch.rejects.append(Reject(unit.begin, _reason(one)))
             elif (problem := _unfit(one)) is not None:
                 batch.rejects.append(Reject(unit.begin, problem))
             elif organizations := plan.owners.of(one):
@@ -147,11 +150,22 @@ def _take(batch: Batch, unit: _Unit, plan: Plan) -> None:
                     batch.items.append(Item(one, organizations))
 
 
+def _reason(problem: SkipItem) -> str:
+    """Return what is wrong, without the id: the line tells which one it is, and an id may lead to a person."""
+    said = str(problem)
+    if not problem.external_id:
+        return said
+    return re.sub(rf"(?<!\w){re.escape(problem.external_id)}(?!\w)", "…", said)
+
+
 def _unfit(found: Found) -> str | None:
     """Return why a mention can be neither looked through nor kept; None where it can."""
     mention = found.mention
     if len(mention.text) > LONGEST_TEXT:
         return f"its text has {len(mention.text):,} characters, more than {LONGEST_TEXT:,}"
+    ids = (mention.external_id, mention.parent_external_id, mention.conversation_id)
+    if longest := max((len(one) for one in ids if one is not None and len(one) > LONGEST_ID), default=0):
+        return f"one of its ids has {longest:,} characters, more than {LONGEST_ID}"
     moments = (mention.published_at, mention.edited_at, mention.removed_at)
     if any(moment is not None and moment.year not in YEARS for moment in moments):
         # At the edge of the calendar a moment has no day where the clocks show another zone.

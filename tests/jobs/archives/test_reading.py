@@ -358,6 +358,33 @@ def test_a_text_that_is_too_long_is_rejected(tmp_path: Path) -> None:
     assert [reason for *_, reason in reasons(got)] == ["its text has 200,015 characters, more than 100,000"]
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ({"id": "123", "text": 5, "created_at": "2026-10-26T12:00:00Z"}, "post … of X has no text"),
+        ({"id": "1", "text": "x", "created_at": "soon 1"}, "post … of X has no readable created_at"),
+        ({"id": "x1", "text": "x", "created_at": "soon"}, "a post of X has no id"),
+    ],
+)
+def test_the_id_is_no_part_of_a_reason(line: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    file = tmp_path / "posts"
+    file.write_text(json.dumps(line) + "\n")
+    ((_, _, told),) = reasons(batches(file, plan(file, format="x-v2", forced=HOSPITAL)))
+    assert told == reason
+
+
+def test_ids_have_a_largest_length(tmp_path: Path) -> None:
+    file = tmp_path / "rc"
+    file.write_bytes(comment(1, link_id=f"t3_{'p' * 600}") + comment(2, id="x" * 600) + comment(3))
+    some = batches(file, plan(file, format="reddit-dump", forced=HOSPITAL))
+    assert [identity for identity, _ in found(some)] == ["t1_c3"]
+    assert all("x" * 20 not in told and "p" * 20 not in told for _, _, told in reasons(some))
+    table = tmp_path / "table.csv"
+    table.write_text(f"id,date,comment,parent\n1,2026-10-26,kind,{'p' * 513}\n2,2026-10-26,kind,1\n")
+    some = batches(table, plan(table, forced=HOSPITAL))
+    assert [told for _, _, told in reasons(some)] == ["one of its ids has 513 characters, more than 512"]
+
+
 def test_a_batch_ends_with_as_many_rejects_as_mentions(tmp_path: Path) -> None:
     file = tmp_path / "rc"
     file.write_bytes(comment(1) + b"{broken\n" * 10 + comment(2))
