@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -308,6 +309,13 @@ class MentionStore:
             days = spending.days_held(connection, channel, lease)
         for day_began in days:
             self.book(channel, day_began, lambda taken: spending.given_up(taken, lease))
+
+    def give_up_lapsed(self) -> None:
+        """Count as taken what is held under leases that have run out; their streams may be configured no more."""
+        with self.database.read() as connection:
+            lapsed = spending.lapsed(connection, self._clock.now())
+        for channel, day_began, holder in lapsed:
+            self.book(channel, day_began, partial(spending.given_up, lease=holder))
 
     def roll_up(self, *, chunk_days: int = 31, progress: Callable[[int], None] | None = None) -> int:
         """Count the days again that changed, ``chunk_days`` at a time, each chunk in one transaction.
