@@ -131,7 +131,9 @@ def ingest(
         if dry_run:
             reports = [puller.rehearse(stream) for stream in streams]
         else:
-            store.declare(settings.organizations, puller.taxonomy)
+            if duty is None:
+                # Else whoever takes turns has done so, once: with each turn two configurations would take turns.
+                store.declare(settings.organizations, puller.taxonomy)
             reports = [puller.run(stream) for stream in streams]
     if puller.bug is not None:
         raise puller.bug

@@ -92,7 +92,9 @@ def refresh(
         if not channels or stream.channel in channels:
             first_stream.setdefault(stream.channel, stream)
     taxonomy = Taxonomy.load(settings.topics_file)
-    store.declare(settings.organizations, taxonomy)
+    if lease is None:
+        # Else whoever takes turns has done so, once: with each turn two configurations would take turns.
+        store.declare(settings.organizations, taxonomy)
     with Connections(settings, store, clock, platforms) as connections:
         analyzer = analyzer_for(settings, taxonomy)
         refresher = _Refresher(store, clock, connections, platforms, analyzer, stop or threading.Event())
