@@ -167,6 +167,8 @@ def _prepare(connection: DBAPIConnection, record: object) -> None:
     # With WAL a killed process loses nothing that was committed; a power cut can lose the last commits, cursor
     # and data together, and the next run reads them again.
     connection.execute("PRAGMA synchronous = NORMAL")
+    # A deleted text is written over within the file; not every SQLite was built to do so by itself.
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import re
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 # ruff: noqa: RUF001 - letters that look like others are what is tested here
@@ -188,6 +190,32 @@ def test_a_removed_text_is_gone_from_the_index(pulling: Any, heard: Any, tombsto
     assert found(pulling.store, "restored") == ["1"]
     assert found(pulling.store, "secret") == []
     assert check(store_url) == []
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_a_removed_text_is_in_no_page_of_the_file(
+    pulling: Any, heard: Any, tombstone: Any, store_url: str
+) -> None:
+    file = Path(store_url.removeprefix("sqlite:///"))
+
+    def holds(words: str) -> bool:
+        with pulling.store.database.writing.connect() as connection:
+            connection.rollback()
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)
+            assert raw.execute("PRAGMA secure_delete").fetchone() == (1,)
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return words.encode() in file.read_bytes()
+
+    long = "Xylophonist " + "said so and so on and on " * 400
+    pulling.save(heard("1", "Zanzibar was ever so lovely"), heard("2", long), heard("3", "open"))
+    said = ("Zanzibar was ever so lovely", "Xylophonist said", "zanzibar was ever")
+    assert all(map(holds, said))
+    pulling.save(tombstone("1"), tombstone("2"))
+    assert not any(map(holds, said))
+    # Single words stay in the index until it is merged.
+    reindex(store_url)
+    assert not any(map(holds, ("zanzibar", "xylophonist")))
 
 
 def test_what_is_first_heard_of_when_it_is_gone_has_no_words(pulling: Any, tombstone: Any, store_url: str) -> None:
