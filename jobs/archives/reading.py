@@ -38,7 +38,7 @@ BATCH = 500
 STRETCH = 32 * 1024 * 1024
 """Unpacked bytes after which a batch ends, found or not: so much is read again at the most."""
 LONGEST_TEXT = 100_000
-"""Characters. Nobody writes more; folding a long run of combining marks takes its square in time."""
+"""Characters. Nobody writes more."""
 LONGEST_ID = 512
 """Characters. No platform's is longer, and PostgreSQL keeps no key of more than 2,700 bytes."""
 _MARK = b"\xef\xbb\xbf"
