@@ -11,6 +11,7 @@ import glob
 import gzip
 import hashlib
 import io
+import os
 import shutil
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import IO, Any, BinaryIO, Protocol
 
 from listener.errors import ConfigError
 
@@ -129,14 +130,29 @@ def opened(name: str) -> Iterator[Content]:
 
 @contextmanager
 def on_disk(name: str) -> Iterator[str]:
-    """Give the name of a file that can be read again: standard input is kept in one for the block, as it came."""
+    """Give the name of a file that can be read again: standard input is kept in one for the block, as it came.
+
+    On Linux that file has no name in any folder, so that nothing is left of it however the process ends; processes
+    of the same user can read it by the name that is given. Raises ``ConfigError`` where there is no room.
+    """
     if name != STANDARD_INPUT:
         yield name
         return
-    with tempfile.NamedTemporaryFile(prefix="listener-import-") as kept:
-        shutil.copyfileobj(sys.stdin.buffer, kept, _AT_ONCE)
-        kept.flush()
-        yield kept.name
+    with ExitStack() as open_files:
+        try:
+            kept: IO[bytes] = open_files.enter_context(tempfile.TemporaryFile())
+            known_as = f"/proc/{os.getpid()}/fd/{kept.fileno()}"
+            if not Path(known_as).exists():
+                named = open_files.enter_context(tempfile.NamedTemporaryFile(prefix="listener-import-"))
+                kept, known_as = named.file, named.name
+            shutil.copyfileobj(sys.stdin.buffer, kept, _AT_ONCE)
+            kept.flush()
+        except OSError as error:
+            raise ConfigError(
+                f"standard input cannot be kept until it is read ({error.strerror or error}): set TMPDIR to a "
+                "folder with room for it, or import it as a file"
+            ) from error
+        yield known_as
 
 
 class _Counted(io.RawIOBase):

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
+import resource
+import subprocess
+import sys
+import tempfile
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +16,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from jobs.archives.files import opened
+from jobs.archives import files
+from jobs.archives.files import fingerprint, on_disk, opened
 from listener.errors import ConfigError
 
 MIB = 1 << 20
@@ -86,3 +92,51 @@ def test_a_block_that_says_more_than_a_block_may_hold_is_damaged(kind: int, tmp_
     file.write_bytes(header + block + bytes(2**21))
     with opened(str(file)) as content, pytest.raises(ConfigError, match="damaged"):
         content.read(1)
+
+
+# --- standard input
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where temporary files are made; standard input has ten megabytes."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"line\n" * 2 * MIB)))
+    return tmp_path / "tmp"
+
+
+def test_standard_input_is_kept_without_a_name_and_read_again(folder: Path) -> None:
+    with on_disk("-") as name:
+        assert (list(folder.iterdir()) == []) is Path("/proc/self/fd").exists()
+        for _ in range(2):
+            with opened(name) as content:
+                assert sum(len(some) for some in iter(lambda: content.read(MIB), b"")) == 10 * MIB
+        assert fingerprint(Path(name)).size == 10 * MIB
+        told = subprocess.run(["wc", "-c", name], capture_output=True, check=True, text=True)
+        assert told.stdout.split()[0] == str(10 * MIB)
+    assert list(folder.iterdir()) == []
+
+
+def test_where_no_file_can_be_known_by_its_number_it_has_a_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files.os, "getpid", lambda: 2**40)
+    with on_disk("-") as name:
+        assert [str(file) for file in folder.iterdir()] == [name]
+        with opened(name) as content:
+            assert content.read(5) == b"line\n"
+    assert list(folder.iterdir()) == []
+
+
+def test_where_there_is_no_room_for_standard_input_it_is_told(folder: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, before[1]))
+    try:
+        with pytest.raises(ConfigError, match="set TMPDIR to a folder with room"), on_disk("-"):
+            pytest.fail("it was kept")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    folder.rmdir()
+    with pytest.raises(ConfigError, match=r"cannot be kept until it is read \(No such file"), on_disk("-"):
+        pytest.fail("it was kept")
