@@ -12,9 +12,9 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.archives.files import Content, opened
@@ -273,24 +273,34 @@ def whole(content: Content) -> bytes:
 # --- tables
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a table, where the next one begins, and why it cannot be read."""
+
+    text: str
+    after: Place
+    problem: str | None = None
+
+
 class Rows:
     """The records of a table and where each begins: quoted cells may go over several lines.
 
-    A line that is not UTF-8, and one that is no CSV, is told as such; reading goes on with the next. ``content``
-    stands at ``begin``; where that is not the top of the table, ``like`` is the one that has read its header.
-    Raises ``ConfigError`` where the header is no CSV.
+    A line that is not UTF-8, and one that is no CSV, is told as such; reading goes on with the next line, even
+    where a stray quote had taken many more into its cell. ``content`` stands at ``begin``; where that is not the
+    top of the table, ``like`` is the one that has read its header. Raises ``ConfigError`` where the header is no
+    CSV.
     """
 
     def __init__(
         self, content: Content, *, longest: int = LONGEST_LINE, begin: Place = TOP, like: Rows | None = None
     ) -> None:
-        self._failed: str | None = None
         self.place = begin
-        self._lines = self._decoded(content, longest)
-        first = next(self._lines, "") if like is None else ""
+        self._further = _decoded(content, begin, longest)
+        self._again: deque[_Line] = deque()
+        self._record: list[_Line] = []
         try:
-            self.delimiter: str = like.delimiter if like else delimiter_of(first)
-            self.header: list[str] = like.header if like else self._names(first)
+            self.delimiter: str = like.delimiter if like else self._told_delimiter()
+            self.header: list[str] = like.header if like else [name.strip() for name in self._next_record() or ()]
         except csv.Error as error:
             raise ConfigError(
                 f"{content.name}: its first line is no CSV ({error}): save the table as CSV UTF-8, with the names "
@@ -301,43 +311,59 @@ class Rows:
         """Yield where a record begins, its cells, or what is wrong with it."""
         while True:
             begin = self.place
-            self._failed = None
             try:
-                line = next(self._lines, None)
-                if line is None:
-                    return
-                cells = self._next_record(line)
+                cells = self._next_record()
             except csv.Error as error:
+                self._put_back()
                 yield begin, None, f"not CSV: {error}"
                 continue
-            if self._failed:
-                yield begin, None, self._failed
+            if not self._record:
+                return
+            problem = next((line.problem for line in self._record if line.problem), None)
+            if problem:
+                yield begin, None, problem
             elif cells and len(cells) != len(self.header):
                 yield begin, None, f"{len(cells)} cells under {len(self.header)} columns"
             elif cells:
                 yield begin, cells, None
 
-    def _names(self, first: str) -> list[str]:
-        return [name.strip() for name in self._next_record(first) or ()]
+    def _told_delimiter(self) -> str:
+        first = next(self._further, None)
+        if first is not None:
+            self._again.append(first)
+        return delimiter_of(first.text if first else "")
 
-    def _next_record(self, first: str) -> list[str] | None:
-        # Not a generator of its own over the lines: closed with the reader, it would close them too.
-        return next(csv.reader(chain([first], self._lines), delimiter=self.delimiter, strict=True), None)
+    def _next_record(self) -> list[str] | None:
+        self._record = []
+        return next(csv.reader(self._taken(), delimiter=self.delimiter, strict=True), None)
 
-    def _decoded(self, content: Content, longest: int) -> Iterator[str]:
-        for block in blocks(content, self.place, longest=longest):
-            if block.too_long:
-                self.place, self._failed = block.end, f"longer than {longest:,} bytes"
-                yield ""
-                continue
-            for written in _split(block.data):
-                text = written.removeprefix(_MARK) if self.place.offset == 0 else written
-                self.place = Place(self.place.offset + len(written), self.place.line + 1)
-                try:
-                    yield text.decode("utf-8")
-                except UnicodeDecodeError:
-                    self._failed = "not UTF-8: save the table as CSV UTF-8"
-                    yield text.decode("utf-8", "replace")
+    def _taken(self) -> Iterator[str]:
+        """Yield line after line, and note them as those of the record in hand."""
+        while (line := self._again.popleft() if self._again else next(self._further, None)) is not None:
+            self._record.append(line)
+            self.place = line.after
+            yield line.text
+
+    def _put_back(self) -> None:
+        """Have every line of the record in hand but the first one read again."""
+        first, *others = self._record
+        self._again.extendleft(reversed(others))
+        self.place = first.after
+
+
+def _decoded(content: Content, place: Place, longest: int) -> Iterator[_Line]:
+    for block in blocks(content, place, longest=longest):
+        if block.too_long:
+            place = block.end
+            yield _Line("", place, f"longer than {longest:,} bytes")
+            continue
+        for written in _split(block.data):
+            text = written.removeprefix(_MARK) if place.offset == 0 else written
+            place = Place(place.offset + len(written), place.line + 1)
+            try:
+                yield _Line(text.decode("utf-8"), place)
+            except UnicodeDecodeError:
+                yield _Line(text.decode("utf-8", "replace"), place, "not UTF-8: save the table as CSV UTF-8")
 
 
 def _rows(content: Content, shard: Shard, plan: Plan) -> Iterator[_Unit]:

@@ -438,6 +438,27 @@ def test_lines_of_a_table_that_are_no_csv_are_told_and_the_next_is_read(tmp_path
     assert "longer than 300,000 bytes" in [reason for *_, reason in reasons(long)]
 
 
+@pytest.mark.parametrize("end", ["", '"\n', 'x,"\n'])
+def test_a_stray_quote_costs_its_own_line_alone(end: str, tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    rows = [f"{number},2026-10-26,{'The nurses were kind ' * 5}" for number in range(1, 3001)]
+    rows[0] = '1,2026-10-26,"The nurses'
+    rows[998] = '999,2026-10-26,"The nurses'
+    file.write_text("id,date,comment\n" + "\n".join(rows) + "\n" + end)
+    some = batches(file, plan(file, forced=HOSPITAL))
+    kept = [int(identity) for identity, _ in found(some)]
+    assert kept == [*range(2, 999), *range(1000, 3001)]
+    lines = [line for line, _, _ in reasons(some)]
+    assert lines == [2, 1000, *([3002] if end else [])]
+    offsets = [offset for _, offset, _ in reasons(some)]
+    assert offsets[:2] == [16, len("id,date,comment\n" + "\n".join(rows[:998]) + "\n")]
+    in_small = batches(file, plan(file, forced=HOSPITAL), batch=7)
+    assert found(in_small) == found(some)
+    after = in_small[3].end
+    rest = list(read_shard(Shard(str(file), begin=after), plan(file, forced=HOSPITAL), batch=7))
+    assert found(rest) == found(in_small[4:])
+
+
 @pytest.mark.parametrize(
     "content",
     ["Date,Comment\r2026-10-01,Good\r", '"Great" care,x\n2026-10-01,Good\n', f'"{"x" * 140_000}",Date\n1,2\n'],
