@@ -264,15 +264,15 @@ class _Importer:
         begun = self._resumed(archive)
         report.begun = begun.place.line
         lead = archive.desk(self._store, archive.lead)
-        if lead.cursor and begun == Cursor(archive.print):
-            # Begun anew: killed before its first batch is done, it must not count as what it was before.
-            self._move(lead, begun, lease)
-            lead.cursor = begun.to_json()
         name = Path(report.file).name
         # Of an archive of the same name, in another folder, they are of this import.
         since = None if name in self._rejected else begun.place.offset
         with Rejects(self._rejects_path(report.file), report.file, since=since) as rejects:
             try:
+                if lead.cursor and begun == Cursor(archive.print):
+                    # Begun anew: killed before its first batch is done, it must not count as what it was before.
+                    self._move(lead, begun, lease)
+                    lead.cursor = begun.to_json()
                 if not begun.done:
                     self._read(archive, Shard(archive.path, begun.place), plan, report, rejects, taken, lease)
                 if report.outcome == "done":

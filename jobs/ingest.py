@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 import connectors as installed
 from connectors.base import Cursor, Meter, Page, StreamSpec, Window
 from jobs import leases
-from jobs.attempt import Ending, attempt
+from jobs.attempt import Ending, attempt, ending_refused
 from jobs.connections import Connections, Platforms, stream_state
 from jobs.hearing import Hearing, account_names, analyzer_for
 from jobs.pacing import Outcome, is_resting
@@ -253,7 +253,8 @@ class _Puller:
         def meter() -> Meter:
             return self._connections.meter(stream.channel, "ingest", lease)
 
-        ending = self._attempt(stream, state.failures, lambda: self._read(stream, progress, meter, save))
+        with ending_refused(self._store, run_id, lambda: progress.meter.usage):
+            ending = self._attempt(stream, state.failures, lambda: self._read(stream, progress, meter, save))
         self._store.finish_run(
             run_id,
             outcome=ending.verdict.outcome,

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import connectors as installed
 from connectors.base import Meter, Page, StreamSpec
 from jobs import leases
-from jobs.attempt import attempt
+from jobs.attempt import attempt, ending_refused
 from jobs.connections import Connections, Platforms, stream_state
 from jobs.hearing import analyzer_for, hear
 from jobs.pacing import RECHECK_AGES, Outcome, is_due_again
@@ -155,12 +155,13 @@ class _Refresher:
         state = stream_state(self._store, stream)
         run_id = self._store.begin_run(state.id, since=now - look_back, until=None, job="refresh")
         progress = _Progress(now)
-        ending = attempt(
-            f"refresh of {stream.channel}",
-            lambda: self._look_up(stream.channel, due, run_id, progress, lease),
-            failures=state.failures,
-            clock=self._clock,
-        )
+        with ending_refused(self._store, run_id, lambda: progress.meter.usage):
+            ending = attempt(
+                f"refresh of {stream.channel}",
+                lambda: self._look_up(stream.channel, due, run_id, progress, lease),
+                failures=state.failures,
+                clock=self._clock,
+            )
         self.bug = self.bug or ending.bug
         # Whether the stream is pulled, and when, is not for a look-up to decide: nothing is said of its rest.
         self._store.finish_run(

@@ -255,6 +255,31 @@ def test_a_refusing_database_stops_everything(two_channels, store, clock):
     with pytest.raises(StoreError):
         ingest(settings, store, clock=clock, platforms=platforms)
     assert feeds["whisper"].requests == 0
+    last = store.status()[0].last_run
+    assert (last.outcome, last.error, last.finished_at) == ("failed", "the disk is full", clock.now())
+    assert store.usage_since("birdsong", clock.now()).requests == 1, "what it took is kept"
+    assert store.status()[0].failures == 0
+
+
+class Full:
+    """A store whose database takes nothing once a run has begun."""
+
+    def __init__(self, store):
+        self.store = store
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+    def finish_run(self, *_arguments, **_more):
+        raise StoreError("full, still")
+
+
+def test_a_database_that_refuses_the_end_of_a_run_too_is_told_by_what_it_refused_first(two_channels, store, clock):
+    settings, feeds, platforms = two_channels
+    feeds["birdsong"].errors = {0: StoreError("the disk is full")}
+    with pytest.raises(StoreError, match="the disk is full"):
+        ingest(settings, Full(store), clock=clock, platforms=platforms)
+    assert store.status()[0].last_run.outcome is None
 
 
 def test_streams_are_chosen_by_channel_and_organization(fake, store, clock):
