@@ -78,6 +78,6 @@ class Rejects:
         try:
             told = json.loads(line)
             return bool(told["file"] == self._archive and told["offset"] >= since)
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             # What else stands there is somebody's.
             return False
