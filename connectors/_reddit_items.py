@@ -16,7 +16,7 @@ from listener.mention import Author, Kind, Mention, Metrics
 CHANNEL = "reddit"
 _SITE = "https://www.reddit.com"
 _GONE = ("[deleted]", "[removed]", "[ Removed by Reddit ]", "[deleted by user]")
-_FULLNAME = re.compile(r"t[13]_\w+", re.ASCII)
+_FULLNAME = re.compile(r"t[13]_\w{1,40}", re.ASCII)
 _SUBREDDIT = re.compile(r"[\w-]{2,50}", re.ASCII)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from listener.errors import LeaseHeld, ListenerError, StoreError
 
 if TYPE_CHECKING:
     from listener.clock import Clock
+    from listener.usage import Usage
+    from storage.store import MentionStore
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +33,20 @@ class Ending:
         if self.bug is not None:
             return f"bug: {type(self.bug).__name__}"
         return None if self.error is None else str(self.error)
+
+
+@contextlib.contextmanager
+def ending_refused(store: MentionStore, run_id: int, taken: Callable[[], Usage]) -> Iterator[None]:
+    """End the run where the database refuses something in the block, if it takes that much; the error goes on.
+
+    ``taken`` tells what the run took. What the stream rests is left as it is.
+    """
+    try:
+        yield
+    except StoreError as error:
+        with contextlib.suppress(StoreError):
+            store.finish_run(run_id, outcome="failed", usage=taken(), error=str(error))
+        raise
 
 
 def attempt(what: object, work: Callable[[], Outcome], *, failures: int, clock: Clock) -> Ending:

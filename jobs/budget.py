@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -93,7 +94,9 @@ class SharedLedger:
             pulled, pulling = taken["ingest", TAKEN], _held(taken, "ingest")
             looked_up, looking_up = taken["refresh", TAKEN], _held(taken, "refresh")
             if self._job == "refresh":
-                allowed, spent, held = rationed(limits, pulled + pulling), looked_up, looking_up
+                # What pulls merely hold may come back: it is held from the ration, not taken.
+                allowed, tied = rationed(limits, pulled), rationed(limits, pulled + pulling)
+                spent, held = looked_up, looking_up + _between(allowed, tied)
             else:
                 allowed, spent, held = limits, pulled + looked_up, pulling + looking_up
             return change(
@@ -105,6 +108,12 @@ class SharedLedger:
 
     def _today(self) -> tuple[Limits, datetime, datetime]:
         return self._kind.budget(self._settings, self._clock.now())
+
+
+def _between(more: Limits, less: Limits) -> Usage:
+    """Return what the one allows beyond the other; 0 where there is no limit."""
+    names = [amount.name for amount in fields(Usage)]
+    return Usage(**{name: (getattr(more, name) or 0) - (getattr(less, name) or 0) for name in names})
 
 
 def _held(taken: Mapping[Part, Usage], job: Job) -> Usage:

@@ -14,6 +14,7 @@ from listener.signals.taxonomy import Taxonomy
 from storage.records import Record, text_fingerprint
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from zoneinfo import ZoneInfo
 
     from listener.mention import Author, Mention
@@ -31,6 +32,8 @@ class Hearing:
     author_key: AuthorKey
     author_secret: str | None
     derived_metrics: bool = True
+    asked_at: datetime | None = None
+    """As in :class:`storage.records.Record`."""
 
     def records(self, mentions: Sequence[Mention], known: Mapping[str, str]) -> list[Record]:
         """Return the mentions of a page as they may be stored, in their order.
@@ -53,6 +56,7 @@ class Hearing:
             own=is_own(mention.author, self.own_accounts),
             day=day,
             signals=signals,
+            asked_at=self.asked_at,
         )
 
     def _pseudonym(self, author: Author | None, day: int) -> str | None:

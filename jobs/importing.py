@@ -139,8 +139,13 @@ def import_archives(
     importer = _Importer(settings, store, order, clock, platforms, stop or threading.Event(), batch)
     chosen = files.expand(names)
     told = order.rejects
-    if told is not None and told.exists() and any(Path(name).exists() and told.samefile(name) for name in chosen):
-        raise ConfigError(f"the rejects would be written over {told}, which is to be imported: name another file")
+    if told is not None and told.exists():
+        if any(Path(name).exists() and told.samefile(name) for name in chosen):
+            raise ConfigError(
+                f"the rejects would be written over {told}, which is to be imported: name another file"
+            )
+        if order.dry_run:
+            raise ConfigError(f"a rehearsal would write over the rejects in {told}: name another file, or move it")
     sizes = [0 if name == files.STANDARD_INPUT else Path(name).stat().st_size for name in chosen]
     progress = progress or _unheard
     reports: list[ImportReport] = []
@@ -208,7 +213,7 @@ class _Importer:
             platforms={reader.channel for reader in platforms.archive_readers().values()},
         )
         self._foreseen: dict[str, dict[str, str]] = {}
-        self._written: set[Path] = set()
+        self._rejected: set[str] = set()
 
     def run(self, name: str, taken: Callable[[int], None]) -> ImportReport:
         """Import one file, or rehearse it."""
@@ -258,24 +263,25 @@ class _Importer:
         begun = self._resumed(archive)
         report.begun = begun.place.line
         lead = archive.desk(self._store, archive.lead)
-        if lead.cursor and begun == Cursor(archive.print):
-            # Begun anew: killed before its first batch is done, it must not count as what it was before.
-            self._move(lead, begun, lease)
-            lead.cursor = begun.to_json()
-        path = self._rejects_path(report.file)
-        kept = begun.rejects if path not in self._written else path.stat().st_size
-        with Rejects(path, report.file, kept=kept) as rejects:
+        name = Path(report.file).name
+        # Of an archive of the same name, in another folder, they are of this import.
+        since = None if name in self._rejected else begun.place.offset
+        with Rejects(self._rejects_path(report.file), report.file, since=since) as rejects:
             try:
+                if lead.cursor and begun == Cursor(archive.print):
+                    # Begun anew: killed before its first batch is done, it must not count as what it was before.
+                    self._move(lead, begun, lease)
+                    lead.cursor = begun.to_json()
                 if not begun.done:
                     self._read(archive, Shard(archive.path, begun.place), plan, report, rejects, taken, lease)
                 if report.outcome == "done":
-                    self._finish(archive, plan, begun, rejects.size, lease)
+                    self._finish(archive, plan, begun, lease)
             except BaseException:
                 archive.end(self._store, "failed")
                 raise
             finally:
                 if report.rejected:
-                    self._written.add(path)
+                    self._rejected.add(name)
             archive.end(self._store, report.outcome)
 
     def _read(
@@ -294,7 +300,7 @@ class _Importer:
             lease.renew()
             rejects.write(batch.rejects)
             report.rejects = rejects.path if report.rejected else None
-            self._keep(archive, batch, Cursor(archive.print, batch.end, rejects.size), report, lease)
+            self._keep(archive, batch, Cursor(archive.print, batch.end), report, lease)
             _judge(report, plan)
             if self._stop.is_set():
                 report.outcome = "interrupted"
@@ -324,7 +330,9 @@ class _Importer:
             found = parts.get(owner, [])
             known = self._known(owner, found)
             records = self._records.of(owner, found, known)
-            corrected = corrections_in(found) if self._records.allows_derived(owner[1]) else {}
+            corrected = (
+                corrections_in(found, self._wanted.redact) if self._records.allows_derived(owner[1]) else {}
+            )
             report.counts = report.counts + self._store.save_page(
                 stream_id=desk.stream_id,
                 run_id=desk.run_id,
@@ -351,7 +359,7 @@ class _Importer:
             **covered,
         )
 
-    def _finish(self, archive: Archive, plan: Plan, begun: Cursor, rejects: int, lease: leases.Lease) -> None:
+    def _finish(self, archive: Archive, plan: Plan, begun: Cursor, lease: leases.Lease) -> None:
         """Note that all of it has been read, and what time it covers."""
         covers = self._order.covers
         if covers is not None:
@@ -364,7 +372,7 @@ class _Importer:
                 self._move(desk, at, lease, coverage=read, coverage_days=days)
         lead = archive.desk(self._store, archive.lead)
         at = Cursor.from_json(lead.cursor) if lead.cursor else begun
-        self._move(lead, replace(at, rejects=rejects, done=True), lease)
+        self._move(lead, replace(at, done=True), lease)
 
     def _channels(self, plan: Plan) -> tuple[str, ...]:
         """Return the channels that are known before anything is read: an export of ours may have any."""
@@ -378,14 +386,19 @@ class _Importer:
         beside = "stdin" if name == files.STANDARD_INPUT else name
         return self._order.rejects or Path(f"{beside}{files.REJECTS}")
 
-    def _correct(self, corrections: Mapping[Name, Correction]) -> None:
-        """Set again what a person had set where the export was made, but for what a person has set here."""
-        ids = correcting.ids_by_name(self._store, corrections)
+    def _correct(self, corrections: Mapping[tuple[Name, str], Correction]) -> None:
+        """Set again what a person had set where the export was made, but for what a person has set here.
+
+        Of another text than is stored nobody has said anything.
+        """
+        ids = correcting.ids_by_name(self._store, [name for name, _ in corrections])
         kept = kept_of(self._store, list(ids.values()))
         wanted = {
             row: correction
             for name, row in ids.items()
-            if not kept[row].corrected and (correction := corrections[name]).parts
+            if not kept[row].corrected
+            and (correction := corrections.get((name, kept[row].text_fingerprint)))
+            and correction.parts
         }
         if wanted:
             correcting.correct(self._store, wanted, now=self._clock.now())

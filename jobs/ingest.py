@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 import connectors as installed
 from connectors.base import Cursor, Meter, StreamSpec, Window
 from jobs import leases
-from jobs.attempt import Ending, attempt
+from jobs.attempt import Ending, attempt, ending_refused
 from jobs.connections import Connections, Platforms, stream_state
 from jobs.gathering import AT_ONCE, Gathered, gather
 from jobs.hearing import Hearing, account_names, analyzer_for
@@ -136,7 +136,9 @@ def ingest(
         if dry_run:
             reports = [puller.rehearse(stream) for stream in streams]
         else:
-            store.declare(settings.organizations, puller.taxonomy)
+            if duty is None:
+                # Else whoever takes turns has done so, once: with each turn two configurations would take turns.
+                store.declare(settings.organizations, puller.taxonomy)
             reports = [puller.run(stream) for stream in streams]
     if puller.bug is not None:
         raise puller.bug
@@ -260,7 +262,8 @@ class _Puller:
         def meter() -> Meter:
             return self._connections.meter(stream.channel, "ingest", lease)
 
-        ending = self._attempt(stream, state.failures, lambda: self._read(stream, progress, meter, save))
+        with ending_refused(self._store, run_id, lambda: progress.meter.usage):
+            ending = self._attempt(stream, state.failures, lambda: self._read(stream, progress, meter, save))
         self._store.finish_run(
             run_id,
             outcome=ending.verdict.outcome,
@@ -354,6 +357,8 @@ class _Puller:
             author_key=self._settings.privacy.author_key,
             author_secret=self._author_secret,
             derived_metrics=self._connections.derived_metrics(stream.channel),
+            # Of the whole run: a page may be kept long after it was asked for, and one answer be several pages.
+            asked_at=self._clock.now(),
         )
 
 

@@ -33,6 +33,8 @@ class Job:
     stream_id: int | None = None
     title: str = ""
     """What people call it."""
+    channel: str | None = None
+    """The platform that it asks."""
 
 
 def interval(job: Job) -> timedelta:
@@ -79,6 +81,8 @@ class Planner:
         waiting = self._store.plan_turn(job.name, fence=fence)
         if waiting is not None and self._clock.now() - waiting.due_at > self._late:
             self._record_missed(job)
+        # Of a configured stream whoever takes its next turn does so; one that is configured no more has none.
+        self._store.give_up_lapsed()
 
     def _record_missed(self, job: Job) -> None:
         """Leave a run in the store for a turn that fell to one still waiting; the stream's rest stays as it is."""

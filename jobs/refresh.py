@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import connectors as installed
 from connectors.base import Meter, Page, StreamSpec
 from jobs import leases
-from jobs.attempt import attempt
+from jobs.attempt import attempt, ending_refused
 from jobs.connections import Connections, Platforms, stream_state
 from jobs.hearing import analyzer_for, hear
 from jobs.pacing import RECHECK_AGES, Outcome, is_due_again
@@ -92,7 +92,9 @@ def refresh(
         if not channels or stream.channel in channels:
             first_stream.setdefault(stream.channel, stream)
     taxonomy = Taxonomy.load(settings.topics_file)
-    store.declare(settings.organizations, taxonomy)
+    if lease is None:
+        # Else whoever takes turns has done so, once: with each turn two configurations would take turns.
+        store.declare(settings.organizations, taxonomy)
     with Connections(settings, store, clock, platforms) as connections:
         analyzer = analyzer_for(settings, taxonomy)
         refresher = _Refresher(store, clock, connections, platforms, analyzer, stop or threading.Event())
@@ -152,13 +154,14 @@ class _Refresher:
             return RefreshReport(channel=stream.channel, outcome="done")
         state = stream_state(self._store, stream)
         run_id = self._store.begin_run(state.id, since=now - look_back, until=None, job="refresh")
-        progress = _Progress()
-        ending = attempt(
-            f"refresh of {stream.channel}",
-            lambda: self._look_up(stream.channel, due, run_id, progress, lease),
-            failures=state.failures,
-            clock=self._clock,
-        )
+        progress = _Progress(now)
+        with ending_refused(self._store, run_id, lambda: progress.meter.usage):
+            ending = attempt(
+                f"refresh of {stream.channel}",
+                lambda: self._look_up(stream.channel, due, run_id, progress, lease),
+                failures=state.failures,
+                clock=self._clock,
+            )
         self.bug = self.bug or ending.bug
         # Whether the stream is pulled, and when, is not for a look-up to decide: nothing is said of its rest.
         self._store.finish_run(
@@ -215,6 +218,7 @@ class _Refresher:
             usage=progress.meter.usage,
             skipped=len(page.skipped),
             fence=lease.fence,
+            asked_at=progress.began,
         )
         progress.keep(page, counts)
 
@@ -223,6 +227,7 @@ class _Refresher:
 class _Progress:
     """How far a look-up has come, and what it took."""
 
+    began: datetime
     meter: Meter = field(default_factory=Meter)
     checked: int = 0
     counts: PageCounts = field(default_factory=PageCounts)

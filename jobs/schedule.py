@@ -29,8 +29,8 @@ from jobs.planning import Job, Planner, interval
 from jobs.refresh import refresh, refresh_lease
 from jobs.rollup import roll_up
 from jobs.stopping import stop_on_signal
-from jobs.workers import Refusals, Threads, Work, Worker
-from listener.errors import LeaseHeld, StoreError
+from jobs.workers import Places, Refusals, Threads, Work, Worker
+from listener.errors import BudgetHeld, LeaseHeld, StoreError
 from listener.signals.taxonomy import Taxonomy
 from storage.records import Fence
 from storage.registry import stream_lease
@@ -103,7 +103,10 @@ def run_scheduler(
     # Who counts does nothing else: figures must not wait until the streams' first hours of reading are over.
     counting = Worker(store, clock, {ROLLUP: work.pop(ROLLUP)}, hold=pace.turn)
     refusals = Refusals()
-    reading = [Worker(store, clock, work, hold=pace.turn, refusals=refusals) for _ in range(threads)]
+    places = Places({job.name: job.channel for job in jobs if job.channel is not None})
+    reading = [
+        Worker(store, clock, work, hold=pace.turn, refusals=refusals, places=places) for _ in range(threads)
+    ]
     lead = _Lead(Planner(store, clock, jobs, late=pace.late))
     election = _Election(store, pace)
     with stop_on_signal(stop) as asked:
@@ -251,11 +254,11 @@ def _jobs(
     work: dict[str, Work] = {}
     for stream, configured in streams:
         stream_id = stream_state(store, stream).id
-        job = Job(stream_lease(stream_id), configured.every, stream_id, str(stream))
+        job = Job(stream_lease(stream_id), configured.every, stream_id, str(stream), stream.channel)
         jobs.append(job)
         work[job.name] = partial(does.pull, stream)
     for channel in sorted({stream.channel for stream, _ in streams}):
-        jobs.append(Job(refresh_lease(channel), pace.refresh))
+        jobs.append(Job(refresh_lease(channel), pace.refresh, channel=channel))
         work[jobs[-1].name] = partial(does.refresh, channel)
     jobs.append(Job(ROLLUP, pace.rollup))
     work[ROLLUP] = does.roll_up
@@ -287,7 +290,6 @@ class _Work:
         return all(report.outcome != "interrupted" for report in reports)
 
     def refresh(self, channel: str, turn: Turn, lease: leases.Lease, stop: threading.Event) -> bool:
-        del turn
         reports = refresh(
             self._settings,
             self._store,
@@ -297,6 +299,10 @@ class _Work:
             lease=lease,
             platforms=self._platforms,
         )
+        if waits := [report.resume_at for report in reports if isinstance(report.error, BudgetHeld)]:
+            # As a pull: what others hold may come back soon.
+            self._store.finish_turn(turn, fence=lease.fence, again_at=waits[0])
+            return False
         return all(report.outcome != "interrupted" for report in reports)
 
     def roll_up(self, turn: Turn, lease: leases.Lease, stop: threading.Event) -> bool:

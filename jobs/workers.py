@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -60,10 +61,41 @@ class Refusals:
         return not_before is not None and now < not_before
 
 
+class Places:
+    """At which platforms the threads of this process are; ``channels`` tells each turn's, by its name.
+
+    A platform that is slow, or has very many streams, would else have every thread, and the others wait.
+    """
+
+    def __init__(self, channels: Mapping[str, str]) -> None:
+        self._channels = channels
+        self._at: Counter[str] = Counter()
+        self._counting = threading.Lock()
+
+    def free_first(self, turns: Sequence[Turn]) -> list[Turn]:
+        """Return the turns of platforms that no thread is at, then the others, each in their order."""
+        return sorted(turns, key=lambda turn: self._at[self._channels.get(turn.name, "")] > 0)
+
+    @contextlib.contextmanager
+    def at(self, name: str) -> Iterator[None]:
+        """Be at the platform of this turn for the block."""
+        channel = self._channels.get(name)
+        if channel is None:
+            yield
+            return
+        with self._counting:
+            self._at[channel] += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._at[channel] -= 1
+
+
 class Worker:
     """Does the turns that it has ``work`` for, by name; ``hold`` is how long a silent one keeps its lease.
 
-    ``refusals`` are shared with the other workers of the process.
+    ``refusals`` and ``places`` are shared with the other workers of the process.
     """
 
     def __init__(
@@ -74,28 +106,32 @@ class Worker:
         *,
         hold: timedelta,
         refusals: Refusals | None = None,
+        places: Places | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._work = work
         self._hold = hold
         self._refusals = refusals or Refusals()
+        self._places = places or Places({})
 
     def take_one(self, stop: threading.Event) -> bool:
         """Do the turn that has waited the longest of those that nobody is about; False where there is none.
 
-        Where the database refuses one, the next is tried. Raises ``StoreError`` where none could be done for
-        that: what was not done is due still, or will be.
+        One of a platform that another thread of this process is at comes after those of the others. Where the
+        database refuses one, the next is tried. Raises ``StoreError`` where none could be done for that: what was
+        not done is due still, or will be.
         """
         refused: StoreError | None = None
-        for turn in self._store.due_turns():
+        for turn in self._places.free_first(self._store.due_turns()):
             if stop.is_set():
                 return False
             if not self._may_take(turn):
                 continue
             try:
-                if self._take(turn, stop):
-                    return True
+                with self._places.at(turn.name):
+                    if self._take(turn, stop):
+                        return True
             except StoreError as error:
                 refused = error
         if refused is not None:

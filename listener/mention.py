@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -63,6 +64,11 @@ class Metrics:
     replies: int | None = None
     shares: int | None = None
     views: int | None = None
+
+
+def is_channel(name: str) -> bool:
+    """Tell whether a channel may be called so; ``all`` is what reports call all of them."""
+    return name != "all" and re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

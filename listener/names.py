@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from listener.marks import thinned
+
 _ALIKE = str.maketrans(
     dict.fromkeys("\u2018\u2019\u02bc\u00b4`", "'") | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-")
 )
@@ -24,7 +26,7 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text.lower().replace("`", "'")
-    apart = unicodedata.normalize("NFKD", text.translate(_ALIKE))
+    apart = unicodedata.normalize("NFKD", thinned(text.translate(_ALIKE)))
     return "".join([letter for letter in apart if not unicodedata.combining(letter)]).casefold().translate(_ALIKE)
 
 

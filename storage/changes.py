@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from listener.calendar import local_day
 from listener.mention import Source
@@ -21,6 +21,9 @@ from storage.schema import mention_topics, organizations, signal_changes
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+_CHANGE_LOCK = 7_041_778_001
+"""The PostgreSQL advisory lock of whoever writes a change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,10 @@ def write_change(connection: Connection, change: SignalChange) -> None:
 def note_version(connection: Connection, versions: Iterable[str], now: datetime) -> None:
     """Write a change where mentions come that another version heard than the last one; twice a day is once."""
     for version in sorted(set(versions) - {""}):
+        if _last(connection) == version:
+            continue
+        _take_turn(connection)
+        # Asked again: another may have written it while this one waited.
         known = every_change(connection)
         before = known[-1].to_version if known else None
         if before == version:
@@ -79,6 +86,17 @@ def note_version(connection: Connection, versions: Iterable[str], now: datetime)
         write_change(
             connection, SignalChange(made_at=now, since_day=since, from_version=before, to_version=version)
         )
+
+
+def _last(connection: Connection) -> str | None:
+    newest = select(signal_changes.c.to_version).order_by(signal_changes.c.id.desc()).limit(1)
+    return connection.execute(newest).scalar_one_or_none()
+
+
+def _take_turn(connection: Connection) -> None:
+    """Wait until no other transaction writes a change; on SQLite one that writes is alone."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CHANGE_LOCK})
 
 
 def _was_heard(connection: Connection) -> bool:

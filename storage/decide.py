@@ -73,8 +73,9 @@ def decide(record: Record, stored: Stored | None) -> Decision:
     """Decide what ``record`` means, given what is stored.
 
     An older copy never overwrites a newer edit: copies are ordered by their edit mark, a copy without one is
-    the oldest. A tombstone stays one until the platform shows the item with a text again. A tombstone keeps
-    topics, sentiment and metrics: the counts of the past do not change because somebody deleted a post.
+    the oldest. A tombstone stays one until the platform, asked after that, shows the item with a text again. A
+    tombstone keeps topics, sentiment and metrics: the counts of the past do not change because somebody deleted a
+    post.
     A copy from an archive is older than any other: it brings what the store does not have yet, an edit that is
     newer by its mark and figures that nobody has given. It removes nothing, and restores nothing.
 
@@ -89,6 +90,8 @@ def decide(record: Record, stored: Stored | None) -> Decision:
         return _decide_archived(record, stored)
     if mention.removed_at is not None:
         return Decision(fate=Fate.KEPT if stored.removed_at else Fate.REMOVED)
+    if stored.removed_at is not None and record.asked_at is not None and record.asked_at <= stored.removed_at:
+        return Decision(fate=Fate.KEPT)
     same_text = text_fingerprint(mention.text) == stored.text_fingerprint
     older = (mention.edited_at or _NEVER) < (stored.edited_at or _NEVER)
     # A text without signals is one that the caller knew to be stored: another process stored a newer one since.
@@ -148,11 +151,23 @@ def _newer(stored: Metrics | None, given: Metrics) -> Metrics | None:
 
 
 def last_of_each(records: Iterable[Record]) -> list[Record]:
-    """Return one record for each mention of a page: the last one, but a tombstone before any text."""
+    """Return one record for each mention of a page: the last one, but a tombstone before any text.
+
+    Of copies from an archive the one that was edited last, the first of those: as it would be were they saved one
+    after the other, so that nothing hangs on where a batch ends.
+    """
     kept: dict[str, Record] = {}
     for record in records:
         before = kept.get(record.mention.external_id)
-        if before and before.mention.removed_at and not record.mention.removed_at:
-            continue
-        kept[record.mention.external_id] = record
+        if before is None or _comes_before(record, before):
+            kept[record.mention.external_id] = record
     return list(kept.values())
+
+
+def _comes_before(record: Record, other: Record) -> bool:
+    """Tell which of two copies counts, of which ``other`` stood first."""
+    if record.mention.removed_at is not None or other.mention.removed_at is not None:
+        return record.mention.removed_at is not None
+    if record.archived:
+        return (record.mention.edited_at or _NEVER) > (other.mention.edited_at or _NEVER)
+    return True

@@ -26,6 +26,15 @@ _BUSY_SECONDS = 30
 """How long to wait for another writer: a recount of a large organization holds the lock for many seconds."""
 _FTS5 = "fts5"
 """The module of SQLite that the full-text index is a table of."""
+_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""Seconds, and milliseconds for ``tcp_user_timeout``. By default a server that vanished (a pulled plug, a firewall
+that forgot) is waited for: hours where nothing is asked, a quarter of an hour where an answer is owed."""
 _MIGRATION_LOCK = 7_041_776_001
 """The PostgreSQL advisory lock that one process holds while it makes or upgrades the tables."""
 
@@ -102,11 +111,16 @@ def connect(url: str, *, read_only: bool = False, connections: int | None = None
         _sqlite_engine(parsed, read_only=read_only, pool=pool)
         if parsed.drivername.startswith("sqlite")
         else create_engine(
-            parsed, connect_args={"connect_timeout": 10}, pool_pre_ping=True, hide_parameters=True, **pool
+            parsed, connect_args=_patience(parsed), pool_pre_ping=True, hide_parameters=True, **pool
         )
     )
     translate(engine, place)
     return Database(place=place, writing=engine, reading=_reading(engine))
+
+
+def _patience(url: URL) -> dict[str, int]:
+    """Return after how long a server is held to be gone, where the URL does not say (libpq's parameters)."""
+    return {name: value for name, value in _PATIENCE.items() if name not in url.query}
 
 
 def _reading(engine: Engine) -> Engine:
@@ -153,6 +167,8 @@ def _prepare(connection: DBAPIConnection, record: object) -> None:
     # With WAL a killed process loses nothing that was committed; a power cut can lose the last commits, cursor
     # and data together, and the next run reads them again.
     connection.execute("PRAGMA synchronous = NORMAL")
+    # A deleted text is written over within the file; not every SQLite was built to do so by itself.
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -7,14 +7,14 @@ of its text. So the next page begins right behind it, whatever came or went mean
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, and_, func, literal, or_, select, tuple_
+from sqlalchemy import Boolean, ColumnElement, Float, Text, and_, func, literal, or_, select, tuple_
 
 from listener.errors import ConfigError
 from storage.schema import Moment, mentions
@@ -29,6 +29,8 @@ _UNFIT = ("topics", "text", "corrected")
 _REACHES = (50, 1_000)
 """How many of the newest mentions are looked through first for each that is asked for."""
 _MOST_OF_A_PAGE = 500
+_BITS = 64
+"""Of the largest numbers of both databases, with their sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +57,60 @@ def place_at(cursor: str, sort: str, column: ColumnElement[Any]) -> Place:
     """
     _fit(sort)
     try:
-        told = json.loads(base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
-        made_for, value, *name = told
-        channel, external_id, organization = map(str, name)
-        if isinstance(column.type, Moment):
-            value = datetime.fromisoformat(value) if value is not None else None
-    except (binascii.Error, ValueError, TypeError) as error:
+        made_for, value, *name = _unpacked(cursor)
+        channel, external_id, organization = map(_words, name)
+        made_for = _words(made_for)
+        # Of another sort, and told as such below: its value is of another kind.
+        value = _value(value, column) if made_for == sort else None
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ConfigError(
             "the cursor is not one that a query has printed: copy it whole, or begin anew"
         ) from error
     if made_for != sort:
         raise ConfigError(f"the cursor is of rows sorted by {made_for!r}, not {sort!r}: ask with the same sort")
     return Place(value, (channel, external_id, organization))
+
+
+def _unpacked(cursor: str) -> list[Any]:
+    told = json.loads(base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
+    if not isinstance(told, list):
+        raise TypeError
+    return told
+
+
+def _value(told: Any, column: ColumnElement[Any]) -> Any:
+    """Return a value that can stand in ``column``; raises for one that cannot."""
+    if told is None:
+        if not getattr(column, "nullable", True):
+            raise ValueError
+        return None
+    if isinstance(column.type, Moment):
+        moment = datetime.fromisoformat(told)
+        if moment.tzinfo is None:
+            raise ValueError
+        # At the edge of the calendar there is none.
+        return moment.astimezone(UTC)
+    if isinstance(column.type, Text):
+        return _words(told)
+    is_number = isinstance(told, int | float) and not isinstance(told, bool)
+    is_fit: bool = (
+        isinstance(told, bool)
+        if isinstance(column.type, Boolean)
+        else is_number and isfinite(told)
+        if isinstance(column.type, Float)
+        else isinstance(told, int) and is_number and told.bit_length() < _BITS
+    )
+    if not is_fit:
+        raise TypeError
+    return told
+
+
+def _words(told: Any) -> str:
+    """Return a text that a database takes; raises for what is none."""
+    if not isinstance(told, str) or "\0" in told:
+        raise TypeError
+    told.encode()
+    return told
 
 
 def has_pages(sort: str) -> bool:

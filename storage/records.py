@@ -22,7 +22,10 @@ class Record:
     ``mention.text`` is redacted already. ``pseudonym`` stands for the author, or is None. ``own`` says that
     the organization wrote it itself. ``day`` is the organization's own day of ``published_at`` (see
     :mod:`listener.calendar`). ``signals`` is None where the text is what the store already has: what was
-    heard in it then is kept. ``archived`` says that the copy is an archive's, older than what a platform says now.
+    heard in it then is kept. ``archived`` says that the copy is an archive's, older than what a platform says
+    now.
+    ``asked_at`` is when the platform was asked for it, or earlier: a tombstone that was noticed since stays one.
+    None is now.
     """
 
     mention: Mention
@@ -31,6 +34,7 @@ class Record:
     day: int
     signals: Signals | None
     archived: bool = False
+    asked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from sqlalchemy import Select, and_, delete, select, update
 
 from listener.usage import Usage
 from storage import registry
-from storage.bulk import upsert
-from storage.schema import Job, channels, spending
+from storage.bulk import batches, upsert
+from storage.schema import Job, channels, leases, spending
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -88,7 +88,7 @@ def holder_of(fence: Fence) -> str:
 
 
 def given_up(taken: Mapping[Part, Usage], lease: str) -> dict[Part, Usage]:
-    """Return the change that counts as taken whatever is held under ``lease``."""
+    """Return the change that counts as taken whatever is held under ``lease``, or by this one holder of it."""
     changes: dict[Part, Usage] = {}
     for (job, holder), amounts in taken.items():
         if _is_of(holder, lease):
@@ -107,8 +107,23 @@ def days_held(connection: Connection, channel: str, lease: str) -> list[datetime
     return sorted({row.day_began for row in connection.execute(query) if _is_of(row.holder, lease)})
 
 
+def lapsed(connection: Connection, now: datetime) -> list[tuple[str, datetime, str]]:
+    """Return the channels and days of which something is held by who has the lease no more, and by whom."""
+    query = (
+        select(channels.c.name, spending.c.day_began, spending.c.holder)
+        .join(channels, channels.c.id == spending.c.channel_id)
+        .where(spending.c.holder != TAKEN)
+    )
+    held = [tuple(row) for row in connection.execute(query)]
+    alive: set[str] = set()
+    for some in batches(sorted({holder.partition(" ")[0] for _, _, holder in held})):
+        had = select(leases.c.name, leases.c.owner).where(leases.c.name.in_(some), leases.c.expires_at > now)
+        alive.update(f"{name} {owner}" for name, owner in connection.execute(had))
+    return [(channel, day, holder) for channel, day, holder in held if holder not in alive]
+
+
 def _is_of(holder: str, lease: str) -> bool:
-    return holder.partition(" ")[0] == lease
+    return lease in (holder, holder.partition(" ")[0])
 
 
 def _of_day(channel: str, day_began: datetime) -> Select[Any]:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -316,6 +317,13 @@ class MentionStore:
         for day_began in days:
             self.book(channel, day_began, lambda taken: spending.given_up(taken, lease))
 
+    def give_up_lapsed(self) -> None:
+        """Count as taken what is held under leases that have run out; their streams may be configured no more."""
+        with self.database.read() as connection:
+            lapsed = spending.lapsed(connection, self._clock.now())
+        for channel, day_began, holder in lapsed:
+            self.book(channel, day_began, partial(spending.given_up, lease=holder))
+
     def roll_up(self, *, chunk_days: int = 31, progress: Callable[[int], None] | None = None) -> int:
         """Count the days again that changed, ``chunk_days`` at a time, each chunk in one transaction.
 
@@ -368,14 +376,18 @@ class MentionStore:
         usage: Usage,
         skipped: int = 0,
         fence: Fence | None = None,
+        asked_at: datetime | None = None,
     ) -> PageCounts:
         """Save what a re-check found, for every organization that has the mentions, in one transaction.
 
         A mention that the store does not have counts as unchanged and is not added. Signals are None where
-        the text is what the store has. ``usage`` is what the run took so far. Raises ``LeaseHeld`` where
-        ``fence`` no longer holds.
+        the text is what the store has. ``usage`` is what the run took so far; ``asked_at`` is as in
+        :class:`Record`. Raises ``LeaseHeld`` where ``fence`` no longer holds.
         """
-        records = [Record(mention=one, pseudonym=None, own=False, day=0, signals=heard) for one, heard in mentions]
+        records = [
+            Record(mention=one, pseudonym=None, own=False, day=0, signals=heard, asked_at=asked_at)
+            for one, heard in mentions
+        ]
         topic_ids = self._topics(records)
         now = self._clock.now()
         with self.database.write() as connection:

@@ -13,6 +13,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from listener.marks import thinned
+
 MOST_WORDS = 8_000
 """How many words of a text are indexed, from its beginning: stems stand behind the words, and PostgreSQL numbers
 16,383 places."""
@@ -56,7 +58,9 @@ def fold(text: str) -> str:
     """Return ``text`` without its case and accents, its compatibility forms (ﬁ, ①, full width) made plain."""
     if text.isascii():
         return text.lower()
-    bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", text)).casefold()
+    # Without accents first: what stands between the marks of a row may be one.
+    plain = thinned(_ACCENTS.sub("", text))
+    bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", plain)).casefold()
     # A folded letter may have accents of its own again (İ), and the pieces of Hangul belong together.
     return unicodedata.normalize(
         "NFC", _ACCENTS.sub("", unicodedata.normalize("NFKD", bare)).translate(_LIGATURES)

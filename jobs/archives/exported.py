@@ -6,6 +6,7 @@ conversation, when the mention was first seen, and which phrase or model gave a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,12 +15,13 @@ from typing import Any
 from connectors.base import clean_text, read_count
 from jobs.archives.found import Found, Heard
 from listener.errors import SkipItem
-from listener.mention import Kind, Mention, Metrics, Purpose, Sentiment, Source
+from listener.mention import Kind, Mention, Metrics, Purpose, Sentiment, Source, is_channel
 from listener.signals.analysis import Signals
 from listener.signals.topics import TopicHit
 from storage.corrected import Part
 
 FORMAT = "jsonl"
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,5}")
 _NEEDED = ("channel", "external_id", "kind", "organization", "published_at", "text")
 
 
@@ -48,14 +50,14 @@ class ExportReader:
 
     def _found(self, row: Mapping[str, Any]) -> Found:
         mention = Mention(
-            channel=_word(row["channel"]),
+            channel=_channel(row["channel"]),
             external_id=_word(row["external_id"]),
             kind=Kind(row["kind"]),
             published_at=datetime.fromisoformat(row["published_at"]),
             text=_text(row["text"]),
             permalink=_words(row.get("permalink")),
             parent_external_id=_words(row.get("parent_external_id")),
-            language=_words(row.get("language")),
+            language=_language(row.get("language")),
             edited_at=_moment(row.get("edited_at")),
             removed_at=_moment(row.get("removed_at")),
             metrics=Metrics(
@@ -66,7 +68,7 @@ class ExportReader:
         return Found(mention=mention, organization=_word(row["organization"]), heard=self._heard(row))
 
     def _heard(self, row: Mapping[str, Any]) -> Heard | None:
-        topics = list(map(_word, row.get("topics") or ()))
+        topics = list(dict.fromkeys(map(_word, row.get("topics") or ())))
         if not set(topics) <= set(self.topics):
             # A topic that is no longer in force: heard anew.
             return None
@@ -74,7 +76,7 @@ class ExportReader:
         by = Source.HUMAN if Part.TOPICS in corrected else Source.MODEL
         purpose, sentiment = row.get("purpose"), row.get("sentiment")
         signals = Signals(
-            language=_words(row.get("language")),
+            language=_language(row.get("language")),
             topics=tuple(TopicHit(slug, 1.0, by, ()) for slug in topics),
             purpose=Purpose(purpose) if purpose else None,
             purpose_score=_share(row.get("purpose_score")),
@@ -98,6 +100,18 @@ def _word(value: Any) -> str:
     if not (word := _text(value)):
         raise ValueError
     return word
+
+
+def _channel(value: Any) -> str:
+    if not is_channel(name := _word(value)):
+        raise ValueError
+    return name
+
+
+def _language(value: Any) -> str | None:
+    if (language := _words(value)) is not None and not _LANGUAGE.fullmatch(language):
+        raise ValueError
+    return language
 
 
 def _words(value: Any) -> str | None:

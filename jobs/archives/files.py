@@ -11,6 +11,7 @@ import glob
 import gzip
 import hashlib
 import io
+import os
 import shutil
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import IO, Any, BinaryIO, Protocol
 
 from listener.errors import ConfigError
 
@@ -33,8 +34,8 @@ _MAGIC = ((b"\x28\xb5\x2f\xfd", "zstd"), (b"\x1f\x8b", "gzip"), (b"BZh", "bzip2"
 _SKIPPABLE = bytes(range(0x50, 0x60))
 _SKIPPABLE_REST = b"\x2a\x4d\x18"
 _AT_ONCE = 1 << 20
-_SLICE = 16 * 1024
-"""Packed bytes given to zstd at a time: what they unpack to is held at once."""
+_REPEATED = 1
+"""The kind of a block of zstd that is one byte, many times."""
 
 
 class Source(Protocol):
@@ -129,14 +130,29 @@ def opened(name: str) -> Iterator[Content]:
 
 @contextmanager
 def on_disk(name: str) -> Iterator[str]:
-    """Give the name of a file that can be read again: standard input is kept in one for the block, as it came."""
+    """Give the name of a file that can be read again: standard input is kept in one for the block, as it came.
+
+    On Linux that file has no name in any folder, so that nothing is left of it however the process ends; processes
+    of the same user can read it by the name that is given. Raises ``ConfigError`` where there is no room.
+    """
     if name != STANDARD_INPUT:
         yield name
         return
-    with tempfile.NamedTemporaryFile(prefix="listener-import-") as kept:
-        shutil.copyfileobj(sys.stdin.buffer, kept, _AT_ONCE)
-        kept.flush()
-        yield kept.name
+    with ExitStack() as open_files:
+        try:
+            kept: IO[bytes] = open_files.enter_context(tempfile.TemporaryFile())
+            known_as = f"/proc/{os.getpid()}/fd/{kept.fileno()}"
+            if not Path(known_as).exists():
+                named = open_files.enter_context(tempfile.NamedTemporaryFile(prefix="listener-import-"))
+                kept, known_as = named.file, named.name
+            shutil.copyfileobj(sys.stdin.buffer, kept, _AT_ONCE)
+            kept.flush()
+        except OSError as error:
+            raise ConfigError(
+                f"standard input cannot be kept until it is read ({error.strerror or error}): set TMPDIR to a "
+                "folder with room for it, or import it as a file"
+            ) from error
+        yield known_as
 
 
 class _Counted(io.RawIOBase):
@@ -178,31 +194,81 @@ def _unpacked(file: io.BufferedReader, open_files: ExitStack) -> Source:
 
 
 class _Zstd:
-    """Unpacks the frames of a zstd file one after the other, and tells where the last one is cut off."""
+    """Unpacks the frames of a zstd file one after the other, and tells where the last one is cut off.
+
+    It goes block by block (RFC 8878, chapter 3.1.1), each of 128 KiB at the most, however little it is packed:
+    what a frame holds is never unpacked at once.
+    """
 
     def __init__(self, file: io.BufferedReader) -> None:
         import zstandard
 
         self._file = file
+        self._errors = (EOFError, zstandard.ZstdError)
         self._unpacker = zstandard.ZstdDecompressor(max_window_size=_LARGEST_WINDOW)
+        self._header_size = zstandard.frame_header_size
+        self._told_in = zstandard.get_frame_parameters
         self._frame: Any = None
-        self._packed = self._ready = b""
+        self._has_checksum = False
+        self._ready: list[bytes] = []
+        self._count = 0
+        self._problem: Exception | None = None
 
     def read(self, size: int = -1, /) -> bytes:
-        while not self._ready:
-            self._packed = self._packed or self._file.read(_SLICE)
-            if not self._packed:
-                if self._frame is not None:
-                    raise EOFError("it ends within a frame")
-                return b""
-            if self._frame is None:
-                self._frame = self._unpacker.decompressobj()
-            self._ready = self._frame.decompress(self._packed)
-            self._packed = b""
-            if self._frame.eof:
-                self._packed, self._frame = self._frame.unused_data, None
-        some = self._ready if size < 0 else self._ready[:size]
-        self._ready = self._ready[len(some) :]
+        while self._problem is None and (size < 0 or self._count < size):
+            try:
+                some = self._next()
+            except self._errors as problem:
+                self._problem = problem
+                break
+            if some is None:
+                break
+            if some:
+                self._ready.append(some)
+                self._count += len(some)
+        if self._problem is not None and not self._count:
+            raise self._problem
+        ready = b"".join(self._ready)
+        some = ready if size < 0 else ready[:size]
+        self._ready = [ready[len(some) :]]
+        self._count = len(ready) - len(some)
+        return some
+
+    def _next(self) -> bytes | None:
+        """Return what the next block holds, nothing for what is none, None at the end of the file."""
+        if self._frame is None:
+            return self._begun()
+        head = self._exactly(3)
+        told = int.from_bytes(head, "little")
+        is_last, kind, size = told & 1, told >> 1 & 3, told >> 3
+        packed = head + self._exactly(1 if kind == _REPEATED else size)
+        if is_last and self._has_checksum:
+            packed += self._exactly(4)
+        some: bytes = self._frame.decompress(packed)
+        if is_last:
+            self._frame = None
+        return some
+
+    def _begun(self) -> bytes | None:
+        if not self._file.peek(1):
+            return None
+        head = self._exactly(4)
+        if head[1:] == _SKIPPABLE_REST and head[0] in _SKIPPABLE:
+            left = int.from_bytes(self._exactly(4), "little")
+            while left:
+                left -= len(self._exactly(min(left, _AT_ONCE)))
+            return b""
+        head += self._exactly(1)
+        head += self._exactly(self._header_size(head) - len(head))
+        self._has_checksum = self._told_in(head).has_checksum
+        self._frame = self._unpacker.decompressobj()
+        self._frame.decompress(head)
+        return b""
+
+    def _exactly(self, count: int) -> bytes:
+        some = self._file.read(count)
+        if len(some) < count:
+            raise EOFError("it ends within a frame")
         return some
 
 

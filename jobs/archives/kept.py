@@ -27,11 +27,10 @@ Owner = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far a file was read: the place, the bytes of rejects that belong to it, whether that is all."""
+    """How far a file was read: the place, and whether that is all."""
 
     print: Fingerprint
     place: Place = TOP
-    rejects: int = 0
     done: bool = False
 
     @classmethod
@@ -40,13 +39,12 @@ class Cursor:
         return cls(
             Fingerprint(told["size"], told["digest"]),
             Place(told["offset"], told["line"]),
-            told["rejects"],
             told["done"],
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the store keeps it."""
-        return asdict(self.print) | asdict(self.place) | {"rejects": self.rejects, "done": self.done}
+        return asdict(self.print) | asdict(self.place) | {"done": self.done}
 
 
 @dataclass(slots=True)

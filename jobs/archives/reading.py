@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.archives.files import Content, opened
@@ -37,7 +38,9 @@ BATCH = 500
 STRETCH = 32 * 1024 * 1024
 """Unpacked bytes after which a batch ends, found or not: so much is read again at the most."""
 LONGEST_TEXT = 100_000
-"""Characters. Nobody writes more; folding a long run of combining marks takes its square in time."""
+"""Characters. Nobody writes more."""
+LONGEST_ID = 512
+"""Characters. No platform's is longer, and PostgreSQL keeps no key of more than 2,700 bytes."""
 _MARK = b"\xef\xbb\xbf"
 
 
@@ -137,7 +140,7 @@ def _take(batch: Batch, unit: _Unit, plan: Plan) -> None:
         batch.parsed += 1
         for one in plan.reader.read(payload):
             if isinstance(one, SkipItem):
-                batch.rejects.append(Reject(unit.begin, str(one)))
+                batch.rejects.append(Reject(unit.begin, _reason(one)))
             elif (problem := _unfit(one)) is not None:
                 batch.rejects.append(Reject(unit.begin, problem))
             elif organizations := plan.owners.of(one):
@@ -147,11 +150,22 @@ def _take(batch: Batch, unit: _Unit, plan: Plan) -> None:
                     batch.items.append(Item(one, organizations))
 
 
+def _reason(problem: SkipItem) -> str:
+    """Return what is wrong, without the id: the line tells which one it is, and an id may lead to a person."""
+    said = str(problem)
+    if not problem.external_id:
+        return said
+    return re.sub(rf"(?<!\w){re.escape(problem.external_id)}(?!\w)", "…", said)
+
+
 def _unfit(found: Found) -> str | None:
     """Return why a mention can be neither looked through nor kept; None where it can."""
     mention = found.mention
     if len(mention.text) > LONGEST_TEXT:
         return f"its text has {len(mention.text):,} characters, more than {LONGEST_TEXT:,}"
+    ids = (mention.external_id, mention.parent_external_id, mention.conversation_id)
+    if longest := max((len(one) for one in ids if one is not None and len(one) > LONGEST_ID), default=0):
+        return f"one of its ids has {longest:,} characters, more than {LONGEST_ID}"
     moments = (mention.published_at, mention.edited_at, mention.removed_at)
     if any(moment is not None and moment.year not in YEARS for moment in moments):
         # At the edge of the calendar a moment has no day where the clocks show another zone.
@@ -259,24 +273,34 @@ def whole(content: Content) -> bytes:
 # --- tables
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a table, where the next one begins, and why it cannot be read."""
+
+    text: str
+    after: Place
+    problem: str | None = None
+
+
 class Rows:
     """The records of a table and where each begins: quoted cells may go over several lines.
 
-    A line that is not UTF-8, and one that is no CSV, is told as such; reading goes on with the next. ``content``
-    stands at ``begin``; where that is not the top of the table, ``like`` is the one that has read its header.
-    Raises ``ConfigError`` where the header is no CSV.
+    A line that is not UTF-8, and one that is no CSV, is told as such; reading goes on with the next line, even
+    where a stray quote had taken many more into its cell. ``content`` stands at ``begin``; where that is not the
+    top of the table, ``like`` is the one that has read its header. Raises ``ConfigError`` where the header is no
+    CSV.
     """
 
     def __init__(
         self, content: Content, *, longest: int = LONGEST_LINE, begin: Place = TOP, like: Rows | None = None
     ) -> None:
-        self._failed: str | None = None
         self.place = begin
-        self._lines = self._decoded(content, longest)
-        first = next(self._lines, "") if like is None else ""
+        self._further = _decoded(content, begin, longest)
+        self._again: deque[_Line] = deque()
+        self._record: list[_Line] = []
         try:
-            self.delimiter: str = like.delimiter if like else delimiter_of(first)
-            self.header: list[str] = like.header if like else self._names(first)
+            self.delimiter: str = like.delimiter if like else self._told_delimiter()
+            self.header: list[str] = like.header if like else [name.strip() for name in self._next_record() or ()]
         except csv.Error as error:
             raise ConfigError(
                 f"{content.name}: its first line is no CSV ({error}): save the table as CSV UTF-8, with the names "
@@ -287,43 +311,59 @@ class Rows:
         """Yield where a record begins, its cells, or what is wrong with it."""
         while True:
             begin = self.place
-            self._failed = None
             try:
-                line = next(self._lines, None)
-                if line is None:
-                    return
-                cells = self._next_record(line)
+                cells = self._next_record()
             except csv.Error as error:
+                self._put_back()
                 yield begin, None, f"not CSV: {error}"
                 continue
-            if self._failed:
-                yield begin, None, self._failed
+            if not self._record:
+                return
+            problem = next((line.problem for line in self._record if line.problem), None)
+            if problem:
+                yield begin, None, problem
             elif cells and len(cells) != len(self.header):
                 yield begin, None, f"{len(cells)} cells under {len(self.header)} columns"
             elif cells:
                 yield begin, cells, None
 
-    def _names(self, first: str) -> list[str]:
-        return [name.strip() for name in self._next_record(first) or ()]
+    def _told_delimiter(self) -> str:
+        first = next(self._further, None)
+        if first is not None:
+            self._again.append(first)
+        return delimiter_of(first.text if first else "")
 
-    def _next_record(self, first: str) -> list[str] | None:
-        # Not a generator of its own over the lines: closed with the reader, it would close them too.
-        return next(csv.reader(chain([first], self._lines), delimiter=self.delimiter, strict=True), None)
+    def _next_record(self) -> list[str] | None:
+        self._record = []
+        return next(csv.reader(self._taken(), delimiter=self.delimiter, strict=True), None)
 
-    def _decoded(self, content: Content, longest: int) -> Iterator[str]:
-        for block in blocks(content, self.place, longest=longest):
-            if block.too_long:
-                self.place, self._failed = block.end, f"longer than {longest:,} bytes"
-                yield ""
-                continue
-            for written in _split(block.data):
-                text = written.removeprefix(_MARK) if self.place.offset == 0 else written
-                self.place = Place(self.place.offset + len(written), self.place.line + 1)
-                try:
-                    yield text.decode("utf-8")
-                except UnicodeDecodeError:
-                    self._failed = "not UTF-8: save the table as CSV UTF-8"
-                    yield text.decode("utf-8", "replace")
+    def _taken(self) -> Iterator[str]:
+        """Yield line after line, and note them as those of the record in hand."""
+        while (line := self._again.popleft() if self._again else next(self._further, None)) is not None:
+            self._record.append(line)
+            self.place = line.after
+            yield line.text
+
+    def _put_back(self) -> None:
+        """Have every line of the record in hand but the first one read again."""
+        first, *others = self._record
+        self._again.extendleft(reversed(others))
+        self.place = first.after
+
+
+def _decoded(content: Content, place: Place, longest: int) -> Iterator[_Line]:
+    for block in blocks(content, place, longest=longest):
+        if block.too_long:
+            place = block.end
+            yield _Line("", place, f"longer than {longest:,} bytes")
+            continue
+        for written in _split(block.data):
+            text = written.removeprefix(_MARK) if place.offset == 0 else written
+            place = Place(place.offset + len(written), place.line + 1)
+            try:
+                yield _Line(text.decode("utf-8"), place)
+            except UnicodeDecodeError:
+                yield _Line(text.decode("utf-8", "replace"), place, "not UTF-8: save the table as CSV UTF-8")
 
 
 def _rows(content: Content, shard: Shard, plan: Plan) -> Iterator[_Unit]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from jobs.hearing import Hearing, account_names, is_known
@@ -11,13 +12,16 @@ from listener.calendar import local_day
 from listener.signals.analysis import Signals
 from storage.corrected import Part
 from storage.correcting import Correction, Name
-from storage.records import Record
+from storage.records import Record, text_fingerprint
 
 if TYPE_CHECKING:
     from jobs.archives.found import Found
     from jobs.archives.kept import Owner
     from listener.settings import Settings
     from listener.signals.analysis import Analyzer
+
+_BEFORE_ANY = datetime.min.replace(tzinfo=UTC)
+"""When what stands in a file was asked for: before any tombstone. Only a platform itself shows a post again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +46,12 @@ class Records:
         ]
         is_platform = channel in self.platforms
         return [
-            replace(record, archived=is_platform, own=one.heard.own if one.heard else record.own)
+            replace(
+                record,
+                archived=is_platform,
+                asked_at=_BEFORE_ANY,
+                own=one.heard.own if one.heard else record.own,
+            )
             for one, record in records
         ]
 
@@ -85,14 +94,15 @@ class Records:
         return self._hearings[slug, channel]
 
 
-def corrections_in(found: Sequence[Found]) -> dict[Name, Correction]:
-    """Return what a person had said of these where they were exported."""
-    corrections: dict[Name, Correction] = {}
+def corrections_in(found: Sequence[Found], redact: Callable[[str], str]) -> dict[tuple[Name, str], Correction]:
+    """Return what a person had said of these where they were exported, by name and the fingerprint of the text."""
+    corrections: dict[tuple[Name, str], Correction] = {}
     for one in found:
         if one.heard is None or not one.heard.corrected:
             continue
         signals, parts = one.heard.signals, one.heard.corrected
-        corrections[Name(one.mention.channel, one.mention.external_id)] = Correction(
+        name = Name(one.mention.channel, one.mention.external_id)
+        corrections[name, text_fingerprint(redact(one.mention.text))] = Correction(
             purpose=signals.purpose if Part.PURPOSE in parts else None,
             sentiment=signals.sentiment if Part.SENTIMENT in parts else None,
             topics=frozenset(hit.slug for hit in signals.topics) if Part.TOPICS in parts else None,

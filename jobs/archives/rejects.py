@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 class Rejects:
     """Writes rejects of one archive as JSON lines: ``file``, ``line`` (from 1), ``offset`` (bytes), ``reason``.
 
-    The file is made with the first of them. ``kept`` is how many bytes of it belong to what was read before: the
-    rest is of a run that was killed, and is written anew. Where ``path`` is None nothing is written.
+    The file is made with the first of them. Of what stands in it already, everything is kept but the rejects of an
+    archive of this name from the byte ``since`` on (None: those, too), which are of a run that was killed or are
+    written anew. Where ``path`` is None nothing is written.
     """
 
-    def __init__(self, path: Path | None, archive: str, *, kept: int = 0) -> None:
+    def __init__(self, path: Path | None, archive: str, *, since: int | None = 0) -> None:
         self.path = path
         self._archive = Path(archive).name
+        self._since = since
         self._file: IO[bytes] | None = None
-        self.size = kept
 
     def __enter__(self) -> Self:
         return self
@@ -56,14 +57,27 @@ class Rejects:
             file = self._file = self._file or self._opened(self.path)
             file.write(b"\n".join(lines) + b"\n")
             file.flush()
-            self.size = file.tell()
         except OSError as error:
             raise ConfigError(
                 f"cannot write {self.path}: {error.strerror or error}; choose another place with --rejects"
             ) from error
 
     def _opened(self, path: Path) -> IO[bytes]:
-        file = path.open("r+b" if path.exists() and self.size else "wb")
-        file.seek(min(self.size, path.stat().st_size))
-        file.truncate()
-        return file
+        if self._since is not None and path.exists():
+            self._take_out(path, self._since)
+        return path.open("ab")
+
+    def _take_out(self, path: Path, since: int) -> None:
+        """Write the file anew without what is to go; killed meanwhile, it is as it was."""
+        beside = path.with_name(f"{path.name}.new")
+        with path.open("rb") as old, beside.open("wb") as new:
+            new.writelines(line for line in old if line.endswith(b"\n") and not self._is_own(line, since))
+        beside.replace(path)
+
+    def _is_own(self, line: bytes, since: int) -> bool:
+        try:
+            told = json.loads(line)
+            return bool(told["file"] == self._archive and told["offset"] >= since)
+        except (ValueError, TypeError, KeyError, RecursionError):
+            # What else stands there is somebody's.
+            return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -16,6 +15,7 @@ from listener.cli.options import flag
 from listener.cli.output import print_table
 from listener.cli.state import state_of
 from listener.errors import ConfigError
+from listener.mention import is_channel
 
 if TYPE_CHECKING:
     from jobs.importing import ImportReport, Order
@@ -190,7 +190,7 @@ def _sizes(names: list[str]) -> int | None:
 
 
 def _channel_name(name: str) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name) or name == "all":
+    if not is_channel(name):
         raise ConfigError(
             f"--channel {name}: use small letters, digits and hyphens, such as survey or google-reviews"
         )

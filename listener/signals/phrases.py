@@ -27,6 +27,8 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
+from listener.marks import thinned
+
 GAP = "..."
 """The word of a phrase that stands for up to four words of the text."""
 
@@ -97,7 +99,8 @@ def normalize(text: str) -> str:
         folded = text.lower()
     else:
         # A lone surrogate is no text, and no phrase can mean it.
-        folded = unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode("utf-8")).casefold()
+        written = text.encode("utf-8", "replace").decode("utf-8")
+        folded = unicodedata.normalize("NFKC", thinned(written)).casefold()
         folded = folded.replace("\u2019", "'").replace("\u2018", "'").replace("\u02bc", "'")
         folded = folded.replace("\u2010", " ").replace("\u00ad", "")
     return " ".join(folded.replace("-", " ").split())

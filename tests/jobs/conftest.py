@@ -30,6 +30,7 @@ def _load(name: str) -> ModuleType:
 
 
 fake_platform = _load("fake_platform")
+_load("waiting")
 
 
 @pytest.fixture(scope="session")

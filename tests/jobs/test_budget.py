@@ -133,6 +133,11 @@ def test_look_ups_have_their_ration_beside_pulls_under_way(meters):
     look_up.request()
     look_up.add(posts_read=4)
     assert pull.afford(least=10, most=100, posts_read=1) == 36
+    with pytest.raises(BudgetHeld):
+        look_up.afford(least=1, most=100, posts_read=1)
+    pull.add(posts_read=34)
+    assert look_up.afford(least=1, most=100, posts_read=1) == 2
+    look_up.add(posts_read=2)
     with pytest.raises(QuotaExhausted):
         look_up.afford(least=1, most=100, posts_read=1)
 

@@ -198,8 +198,10 @@ def test_rejects_that_no_cursor_stands_for_are_written_anew(bring: Any, tmp_path
     file.write_bytes(b"".join(dumped(n) + BROKEN for n in range(6)))
     stop = threading.Event()
     bring(file, batch=2, stop=stop, progress=lambda _taken: stop.set(), rejects=told)
+    line = told.read_text().splitlines()[-1]
     with told.open("a") as more:
-        more.write("written by a run that was killed before it kept what it had read\n")
+        # Written by a run that was killed before it kept what it had read.
+        more.write(line.replace('"offset": ', '"offset": 9') + "\n" + line[:9])
     bring(file, batch=2, rejects=told)
     assert [json.loads(line)["line"] for line in told.read_text().splitlines()] == [2, 4, 6, 8, 10, 12]
     told.unlink()
@@ -212,12 +214,35 @@ def test_several_files_share_one_file_of_rejects(
 ) -> None:
     told = tmp_path / "told.jsonl"
     told.write_text("of another day\n")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.txt").write_bytes(BROKEN + dumped(9))
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.txt").write_bytes(dumped(ord(name)) + (BROKEN if name != "b" else b""))
     order = Order(rejects=told)
     reports = import_archives(hospital, store, [str(tmp_path / "?.txt")], order=order, clock=clock)
     assert [(Path(one.file).name, one.rejected) for one in reports] == [("a.txt", 1), ("b.txt", 0), ("c.txt", 1)]
-    assert [json.loads(line)["file"] for line in told.read_text().splitlines()] == ["a.txt", "c.txt"]
+    assert told.read_text().startswith("of another day\n")
+    assert files_in(told) == ["a.txt", "c.txt"]
+    (tmp_path / "d.txt").write_bytes(BROKEN + dumped(10))
+    import_archives(hospital, store, [str(tmp_path / "?.txt")], order=order, clock=clock)
+    assert files_in(told) == ["a.txt", "c.txt", "d.txt"]
+    both = [str(tmp_path / "a.txt"), str(tmp_path / "sub" / "a.txt")]
+    import_archives(hospital, store, both, order=Order(rejects=told, restart=True), clock=clock)
+    assert files_in(told) == ["c.txt", "d.txt", "a.txt", "a.txt"]
+
+
+def files_in(rejects: Path) -> list[str]:
+    return [json.loads(line)["file"] for line in rejects.read_text().splitlines() if line.startswith("{")]
+
+
+def test_a_rehearsal_writes_over_no_rejects(bring: Any, tmp_path: Path) -> None:
+    file, told = tmp_path / "rc", tmp_path / "told.jsonl"
+    file.write_bytes(dumped(1) + BROKEN)
+    bring(file, rejects=told)
+    before = told.read_bytes()
+    with pytest.raises(ConfigError, match=r"write over the rejects in .*told.jsonl: name another file"):
+        bring(file, rejects=told, dry_run=True)
+    assert told.read_bytes() == before
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
@@ -508,6 +533,46 @@ def test_a_correction_made_here_stays(
     assert [one["purpose"] for one in stored(store)] == ["news"]
 
 
+def test_a_correction_is_of_the_text_that_was_corrected(bring: Any, store: MentionStore, tmp_path: Path) -> None:
+    line = {"channel": "reddit", "external_id": "t1_c1", "kind": "comment", "organization": "mercy", "text": NAMED}
+    line |= {"published_at": "2026-10-26T12:00:00Z", "purpose": "news", "corrected": ["purpose"]}
+    edited = line | {"text": f"{NAMED}, and it was edited", "edited_at": "2026-10-27T12:00:00Z"}
+    for name, told in (("edited", {**edited, "purpose": None, "corrected": []}), ("older", line)):
+        (tmp_path / name).write_text(json.dumps(told) + "\n")
+        bring(tmp_path / name)
+    (row,) = stored(store)
+    assert (row["text"], row["corrected"]) == (edited["text"], [])
+    assert row["purpose"] != "news"
+    (tmp_path / "both").write_text(json.dumps(edited) + "\n" + json.dumps(line | {"purpose": "question"}) + "\n")
+    bring(tmp_path / "both")
+    (row,) = stored(store)
+    assert (row["purpose"], row["corrected"]) == ("news", ["purpose"])
+
+
+def test_what_was_deleted_stays_so_on_a_channel_without_a_connector_too(
+    bring: Any, store: MentionStore, tmp_path: Path
+) -> None:
+    line = {"channel": "survey", "external_id": "1", "kind": "comment", "organization": "mercy", "text": ""}
+    line |= {"published_at": "2026-10-26T12:00:00Z", "removed_at": "2026-10-27T12:00:00Z"}
+    shown = line | {"text": NAMED, "removed_at": None}
+    for name, told in (("gone", line), ("shown", shown)):
+        (tmp_path / name).write_text(json.dumps(told) + "\n")
+        bring(tmp_path / name)
+    table = tmp_path / "survey.csv"
+    table.write_text(f"ID,Date,Comment,Site\n1,2026-10-26,{NAMED},Mercy\n")
+    assert bring(table, channel="survey").counts == PageCounts(unchanged=1)
+    (row,) = stored(store)
+    assert (row["text"], row["removed_at"]) == ("", datetime(2026, 10, 27, 12, tzinfo=UTC))
+
+
+def test_topics_that_an_export_names_twice_are_one(bring: Any, store: MentionStore, tmp_path: Path) -> None:
+    line = {"channel": "survey", "external_id": "1", "kind": "comment", "organization": "mercy", "text": NAMED}
+    line |= {"published_at": "2026-10-26T12:00:00Z", "topics": ["parking", "parking"], "signals_version": "old/1"}
+    (tmp_path / "export").write_text(json.dumps(line) + "\n")
+    bring(tmp_path / "export")
+    assert [row["topics"] for row in stored(store)] == [["parking"]]
+
+
 def test_where_a_platform_allows_no_derived_metrics_an_export_brings_none(
     bring: Any, store: MentionStore, tmp_path: Path
 ) -> None:
@@ -544,6 +609,11 @@ def test_an_export_covers_no_days(bring: Any, tmp_path: Path) -> None:
         ({"sentiment_score": 7}, "a value that no export writes"),
         ({"corrected": ["soul"]}, "a value that no export writes"),
         ({"channel": None}, "a value that no export writes"),
+        ({"channel": "all"}, "a value that no export writes"),
+        ({"channel": "Sur/vey"}, "a value that no export writes"),
+        ({"language": "every one of them"}, "a value that no export writes"),
+        ({"external_id": "x" * 513}, "one of its ids has 513 characters, more than 512"),
+        ({"parent_external_id": "x" * 513}, "one of its ids has 513 characters, more than 512"),
     ],
 )
 def test_a_line_that_no_export_writes_is_rejected(

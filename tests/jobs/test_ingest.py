@@ -10,9 +10,11 @@ from sqlalchemy import text
 from jobs import leases
 from jobs.budget import ASK_AGAIN
 from jobs.ingest import Duty, ingest
+from jobs.refresh import refresh
 from jobs.rollup import roll_up
 from listener.errors import AuthError, ConfigError, QuotaExhausted, RetryLater, SkipItem, StoreError
 from listener.mention import Author
+from listener.signals.taxonomy import Taxonomy
 from listener.usage import Usage
 from storage.records import Fence, Turn
 
@@ -188,6 +190,7 @@ def test_what_was_read_before_an_error_is_kept_and_the_stream_rests(
 @pytest.fixture
 def scheduled(pull, settings, store, clock, platforms):
     """Pulls the one stream as a worker does."""
+    store.declare(settings.organizations, Taxonomy.load(settings.topics_file))
 
     def run():
         ((stream, _),) = platforms.streams(settings)
@@ -252,6 +255,31 @@ def test_a_refusing_database_stops_everything(two_channels, store, clock):
     with pytest.raises(StoreError):
         ingest(settings, store, clock=clock, platforms=platforms)
     assert feeds["whisper"].requests == 0
+    last = store.status()[0].last_run
+    assert (last.outcome, last.error, last.finished_at) == ("failed", "the disk is full", clock.now())
+    assert store.usage_since("birdsong", clock.now()).requests == 1, "what it took is kept"
+    assert store.status()[0].failures == 0
+
+
+class Full:
+    """A store whose database takes nothing once a run has begun."""
+
+    def __init__(self, store):
+        self.store = store
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+    def finish_run(self, *_arguments, **_more):
+        raise StoreError("full, still")
+
+
+def test_a_database_that_refuses_the_end_of_a_run_too_is_told_by_what_it_refused_first(two_channels, store, clock):
+    settings, feeds, platforms = two_channels
+    feeds["birdsong"].errors = {0: StoreError("the disk is full")}
+    with pytest.raises(StoreError, match="the disk is full"):
+        ingest(settings, Full(store), clock=clock, platforms=platforms)
+    assert store.status()[0].last_run.outcome is None
 
 
 def test_streams_are_chosen_by_channel_and_organization(fake, store, clock):
@@ -414,3 +442,25 @@ def test_a_turn_that_meets_with_a_budget_which_others_hold_is_put_off_and_not_do
     with leases.held(store, "stream:1", timedelta(minutes=1), clock) as lease:
         (report,) = ingest(settings, store, clock=clock, platforms=platforms, duty=Duty(stream, again, lease))
     assert (report.outcome, store.due_turns()) == ("quota", [])
+
+
+def test_with_a_turn_nothing_is_declared(fake, settings, store, clock, platforms, feed, mentions):
+    """Two processes whose configurations differ would move the mentions to and fro."""
+    feed.mentions = mentions
+    ingest(settings, store, clock=clock, platforms=platforms)
+    moved = fake.make_settings(fake.make_organization(timezone="Pacific/Auckland"))
+    ((stream, _),) = platforms.streams(moved)
+
+    def zone():
+        with store.database.read() as connection:
+            return connection.exec_driver_sql("SELECT timezone FROM organizations").scalar_one()
+
+    before = zone()
+    with leases.held(store, "stream:1", timedelta(minutes=1), clock) as lease:
+        duty = Duty(stream, Turn("stream:1", clock.now()), lease)
+        ingest(moved, store, clock=clock, platforms=platforms, duty=duty)
+    with leases.held(store, "refresh:birdsong", timedelta(minutes=1), clock) as lease:
+        refresh(moved, store, clock=clock, platforms=platforms, lease=lease)
+    assert zone() == before != "Pacific/Auckland"
+    refresh(moved, store, clock=clock, platforms=platforms)
+    assert zone() == "Pacific/Auckland"

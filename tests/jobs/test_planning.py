@@ -7,6 +7,7 @@ import pytest
 from jobs.planning import Job, Planner, interval, next_turn
 from jobs.schedule import LEASE
 from listener.errors import LeaseHeld
+from listener.usage import Usage
 from storage.store import Fence
 
 HOUR = timedelta(hours=1)
@@ -105,3 +106,16 @@ def test_who_leads_no_longer_plans_nothing(store, clock, leader):
     with pytest.raises(LeaseHeld):
         late.plan(WORK, leader)
     assert store.planned() == {}
+
+
+def test_what_a_stream_held_that_is_configured_no_more_counts_as_taken(store, clock, leader, pull):
+    pull()
+    day = clock.now().replace(hour=0, minute=0, second=0)
+    store.acquire_lease("stream:99", "a", HOUR / 4)
+    store.book("birdsong", day, lambda taken: {("ingest", "stream:99 a"): Usage(posts_read=10)})
+    plans = planner(store, clock, WORK)
+    plans.plan(WORK, leader)
+    assert ("ingest", "stream:99 a") in store.spent("birdsong", day)
+    clock.step_to(clock.now() + HOUR / 2)
+    plans.plan(WORK, leader)
+    assert ("ingest", "stream:99 a") not in store.spent("birdsong", day)

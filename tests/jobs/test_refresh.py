@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from jobs.ingest import ingest
 from jobs.refresh import refresh
-from listener.errors import QuotaExhausted, RetryLater, SkipItem
+from listener.errors import QuotaExhausted, RetryLater, SkipItem, StoreError
 from listener.usage import Usage
 
 
@@ -123,6 +123,15 @@ def test_what_a_killed_look_up_took_counts_too(look_up, feed, store, clock, stor
     with pytest.raises(SystemExit):
         look_up()
     assert store.usage_since("birdsong", clock.now()).requests == taken + 2
+
+
+def test_where_the_database_refuses_the_run_has_an_end(look_up, feed, store, clock, stored):
+    feed.errors = {2: StoreError("the disk is full")}
+    with pytest.raises(StoreError):
+        look_up()
+    with store.database.read() as connection:
+        ended = text("SELECT outcome, error, requests FROM runs WHERE job = 'refresh'")
+        assert [tuple(row) for row in connection.execute(ended)] == [("failed", "the disk is full", 3)]
 
 
 def test_what_cannot_be_read_is_named(look_up, feed, stored, caplog):

@@ -7,16 +7,20 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy import text
+from waiting import wait_for
 
+from jobs.ingest import ingest
 from jobs.schedule import LEASE, Pace, run_scheduler
 from listener.clock import SystemClock
 from listener.errors import AuthError, ConfigError, LeaseHeld, StoreError
+from listener.usage import Usage
 from storage.store import MentionStore
 
 QUICK = Pace(
@@ -26,15 +30,6 @@ QUICK = Pace(
     turn=timedelta(seconds=3),
     poll=timedelta(seconds=0.05),
 )
-
-
-def wait_for(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.02)
-    pytest.fail("it did not come to pass in time")
 
 
 @pytest.fixture
@@ -422,3 +417,29 @@ def test_a_killed_leader_is_followed_by_the_standby(process, live_store):
             text("SELECT count(*) - count(DISTINCT external_id) FROM mentions")
         ).scalar_one()
     assert doubled == 0
+
+
+def test_look_ups_that_only_wait_for_what_pulls_hold_come_again(scheduler, fake, live_store):
+    settings = fake.make_settings(connectors={"birdsong": {"most_requests": 8}})
+    now = SystemClock().now()
+    posted = replace(fake.make_mention(1), published_at=now - timedelta(days=2))
+    platforms = fake.FakePlatforms(birdsong=fake.Feed(mentions=[posted]))
+    ingest(settings, live_store, clock=SystemClock(), platforms=platforms)
+    with live_store.database.write() as connection:
+        connection.execute(text("UPDATE mentions SET checked_at = published_at"))
+    live_store.acquire_lease("stream:99", "somebody", timedelta(hours=1))
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    for day in (today, today + timedelta(days=1)):
+        live_store.book("birdsong", day, lambda taken: {("ingest", "stream:99 somebody"): Usage(requests=7)})
+    scheduler(settings, platforms)
+
+    def looked_up():
+        with live_store.database.read() as connection:
+            runs = connection.execute(text("SELECT outcome FROM runs WHERE job = 'refresh'")).scalars().all()
+            due_at = text("SELECT due_at FROM turns WHERE name = 'refresh:birdsong'")
+            return runs, connection.execute(due_at).scalar_one_or_none()
+
+    wait_for(lambda: looked_up()[0] == ["rate_limited"])
+    wait_for(lambda: live_store.lease_owner("refresh:birdsong") is None)
+    assert looked_up()[1] is not None
+    assert not [turn for turn in live_store.due_turns() if turn.name == "refresh:birdsong"], "it is put off"

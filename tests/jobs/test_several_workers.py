@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from waiting import wait_for
 
 from listener.clock import SystemClock
 from listener.standins.twitter import TwitterStandin
@@ -23,15 +24,6 @@ SCRIPT = Path(__file__).with_name("workers_process.py")
 STREAMS = 6
 POSTS = 40
 ENOUGH = 100_000
-
-
-def wait_for(condition, seconds=90):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.02)
-    pytest.fail("it did not come to pass in time")
 
 
 class Gated(TwitterStandin):

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from jobs import leases
-from jobs.workers import Refusals, Threads, Worker
+from jobs.workers import Places, Refusals, Threads, Worker
 from listener.errors import ConfigError, StoreError
 from storage.store import Fence
 
@@ -208,3 +208,24 @@ def test_a_thread_outlives_everything(caplog):
     threads.end()
     assert "away" in caplog.text
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_platform_that_a_thread_is_at_lets_the_others_come_first(either_store, clock, plan):
+    plan(clock, "x1", "x2", "y1", "count", "x3")
+    places = Places({"x1": "x", "x2": "x", "x3": "x", "y1": "y"})
+    done = []
+    work = {name: doing(done) for name in ("x2", "x3", "y1", "count")}
+    other = Worker(either_store, clock, work, hold=HOLD, places=places)
+
+    def slow(turn, lease, stop):
+        done.append(turn.name)
+        assert other.take_one(stop)
+        assert other.take_one(stop)
+        return True
+
+    worker = Worker(either_store, clock, {"x1": slow}, hold=HOLD, places=places)
+    assert worker.take_one(threading.Event())
+    assert done == ["x1", "y1", "count"], "what is no platform's is free always"
+    while other.take_one(threading.Event()):
+        pass
+    assert done[3:] == ["x2", "x3"]

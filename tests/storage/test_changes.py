@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from listener.usage import Usage
-from storage.changes import SignalChange, breaks, write_change
+from storage.changes import SignalChange, breaks, note_version, write_change
 from storage.queries import signal_changes
 from storage.store import MentionStore, Record
 
@@ -80,3 +83,27 @@ def test_a_change_is_kept_as_it_was(store: MentionStore) -> None:
         write_change(connection, kept)
     assert signal_changes(store) == [kept]
     assert kept.is_retag
+
+
+def test_two_who_come_with_a_new_version_at_once_write_one_change(
+    store: MentionStore, clock: Any, pulling: Any, record: Callable[..., Record]
+) -> None:
+    pulling.save(record("1"))
+    began = threading.Event()
+
+    def come_second() -> None:
+        with store.database.write() as connection:
+            began.set()
+            note_version(connection, ["2"], clock.now())
+
+    with ThreadPoolExecutor(1) as pool:
+        with store.database.write() as connection:
+            note_version(connection, ["2"], clock.now())
+            second = pool.submit(come_second)
+            if not store.database.is_sqlite:
+                assert began.wait(10)
+            # It waits: on PostgreSQL for the first one's change, on SQLite to begin.
+            with pytest.raises(FutureTimeoutError):
+                second.result(0.3)
+        second.result(10)
+    assert told(store) == [(TODAY, None, "2")]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -144,6 +145,42 @@ def test_the_last_copy_of_a_page_wins_and_a_tombstone_before_any_text(
     gone = tombstone("2")
     assert last_of_each([first, record("2", "x"), second, gone, record("2", "y")]) == [second, gone]
     assert last_of_each([gone, tombstone("2", at=LATE)])[0].mention.removed_at == LATE
+
+
+def test_of_copies_from_an_archive_the_one_edited_last_wins_wherever_it_stands(
+    record: Callable[..., Record], tombstone: Callable[..., Record]
+) -> None:
+    def copy(text: str, edited_at: datetime | None = None) -> Record:
+        return replace(record("1", text, edited_at=edited_at), archived=True)
+
+    newest = copy("newest", LATE)
+    others = [copy("as it was"), copy("edited", EARLY), copy("the same mark", LATE)]
+    for copies in permutations([newest, *others[:2]]):
+        assert last_of_each(copies) == [newest]
+    assert last_of_each([newest, others[2]]) == [newest]
+    gone = replace(tombstone("1"), archived=True)
+    for copies in permutations([newest, gone]):
+        assert last_of_each(copies) == [gone]
+
+
+@pytest.mark.parametrize(
+    ("asked_at", "fate"),
+    [
+        (None, Fate.RESTORED),
+        (LATE, Fate.RESTORED),
+        (EARLY, Fate.KEPT),
+        (EARLY - timedelta(hours=1), Fate.KEPT),
+        (datetime.min.replace(tzinfo=UTC), Fate.KEPT),
+    ],
+)
+def test_only_who_was_asked_after_a_deletion_was_noticed_undoes_it(
+    record: Callable[..., Record], asked_at: datetime | None, fate: Fate
+) -> None:
+    shown = replace(record(text="back"), asked_at=asked_at)
+    assert decide(shown, Stored(id=1, **GONE)) == Decision(fate=fate)
+    assert decide(shown, Stored(id=1, **OLD)).fate is Fate.EDITED
+    gone = replace(record(text="", removed_at=LATE, heard=False), asked_at=asked_at)
+    assert decide(gone, Stored(id=1, **OLD)).fate is Fate.REMOVED
 
 
 def test_the_fingerprint_is_short_and_tells_texts_apart() -> None:

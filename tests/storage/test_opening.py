@@ -268,3 +268,17 @@ def test_as_many_connections_are_kept_as_there_are_threads(store_url: str) -> No
         assert pool.size() == wanted
         database.close()
     connect("sqlite://", connections=7).close()
+
+
+def test_a_server_that_vanished_is_noticed_within_a_minute(postgresql_url: str) -> None:
+    database = connect(postgresql_url)
+    with database.write() as connection:
+        told = connection.connection.driver_connection.info.get_parameters()
+    database.close()
+    assert (told["tcp_user_timeout"], told["keepalives_idle"], told["connect_timeout"]) == ("60000", "30", "10")
+    sign = "&" if "?" in postgresql_url else "?"
+    database = connect(f"{postgresql_url}{sign}tcp_user_timeout=5000")
+    with database.write() as connection:
+        told = connection.connection.driver_connection.info.get_parameters()
+    database.close()
+    assert (told["tcp_user_timeout"], told["keepalives_idle"]) == ("5000", "30")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 # ruff: noqa: RUF001 - letters that look like others are what is tested here
@@ -24,7 +28,8 @@ from storage import indexing, opening, schema
 from storage.expression import DEEPEST, MOST_TERMS, parse
 from storage.finding import fts5, split, tsquery
 from storage.migrating import alembic_config
-from storage.queries import Filters, count_by, cursor_at, rows
+from storage.paging import has_pages
+from storage.queries import COLUMNS, Filters, count_by, cursor_at, rows
 from storage.retagging import Wanted, rewrite, texts
 from storage.store import MentionStore, Record
 from storage.upgrade import check, reindex, upgrade
@@ -185,6 +190,32 @@ def test_a_removed_text_is_gone_from_the_index(pulling: Any, heard: Any, tombsto
     assert found(pulling.store, "restored") == ["1"]
     assert found(pulling.store, "secret") == []
     assert check(store_url) == []
+
+
+@pytest.mark.parametrize("store_url", ["sqlite"], indirect=True)
+def test_a_removed_text_is_in_no_page_of_the_file(
+    pulling: Any, heard: Any, tombstone: Any, store_url: str
+) -> None:
+    file = Path(store_url.removeprefix("sqlite:///"))
+
+    def holds(words: str) -> bool:
+        with pulling.store.database.writing.connect() as connection:
+            connection.rollback()
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)
+            assert raw.execute("PRAGMA secure_delete").fetchone() == (1,)
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return words.encode() in file.read_bytes()
+
+    long = "Xylophonist " + "said so and so on and on " * 400
+    pulling.save(heard("1", "Zanzibar was ever so lovely"), heard("2", long), heard("3", "open"))
+    said = ("Zanzibar was ever so lovely", "Xylophonist said", "zanzibar was ever")
+    assert all(map(holds, said))
+    pulling.save(tombstone("1"), tombstone("2"))
+    assert not any(map(holds, said))
+    # Single words stay in the index until it is merged.
+    reindex(store_url)
+    assert not any(map(holds, ("zanzibar", "xylophonist")))
 
 
 def test_what_is_first_heard_of_when_it_is_gone_has_no_words(pulling: Any, tombstone: Any, store_url: str) -> None:
@@ -520,3 +551,89 @@ def test_cursors_that_are_none(pulling: Any, record: Make) -> None:
             list(rows(pulling.store, Filters(), sort=sort, after=cursor))
         with pytest.raises(ConfigError, match="have no pages"):
             cursor_at(row, sort)
+
+
+def as_cursor(told: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(told).encode()).decode().rstrip("=")
+
+
+def answers(store: MentionStore, sort: str, cursor: str) -> bool:
+    """Tell whether a crafted cursor is taken for one; whatever else is raised is a bug."""
+    for asked in (Filters(), Filters(contains="parking")):
+        try:
+            list(rows(store, asked, sort=sort, limit=2, after=cursor))
+        except ConfigError as error:
+            assert "cursor is" in str(error)  # noqa: PT017 - not every cursor is refused
+            return False
+    return True
+
+
+PAGED = [name for name in COLUMNS if has_pages(name)]
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([2**31, 2**63 - 1, 2**63, -(2**63), -(2**64), 10**400])
+    | st.floats()
+    | st.text(st.characters())
+    | st.datetimes().map(datetime.isoformat)
+    | st.datetimes(
+        timezones=st.sampled_from([UTC, timezone(timedelta(hours=14)), timezone(-timedelta(hours=14))])
+    ).map(datetime.isoformat),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=3), inner, max_size=5),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_crafted_cursors_are_told(pulling: Any, record: Make, data: Any) -> None:
+    pulling.save(*(record(f"{at}", metrics=Metrics(likes=at)) for at in range(3)))
+    sort = data.draw(st.sampled_from(["", "-"])) + data.draw(st.sampled_from(PAGED))
+    page = list(rows(pulling.store, Filters(), sort=sort, limit=2))
+    cursor = cursor_at(page[-1], sort)
+    told = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    assert answers(pulling.store, sort, cursor)
+    place = data.draw(st.integers(0, 4))
+    answers(pulling.store, sort, as_cursor([*told[:place], data.draw(ODD), *told[place + 1 :]]))
+    answers(pulling.store, sort, as_cursor(data.draw(ODD)))
+    at = data.draw(st.integers(0, len(cursor) - 1))
+    answers(pulling.store, sort, cursor[:at] + data.draw(st.characters()) + cursor[at + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("sort", "value", "taken"),
+    [
+        ("-published_at", None, False),
+        ("published_at", "2026-11-09T12:00:00", False),
+        ("published_at", "0001-01-01T00:00:00+10:00", False),
+        ("published_at", "2026-11-09T12:00:00+10:00", True),
+        ("edited_at", None, True),
+        ("edited_at", 5, False),
+        ("likes", 2**63 - 1, True),
+        ("likes", 2**63, False),
+        ("likes", 1.5, False),
+        ("likes", True, False),
+        ("sentiment_score", 1, True),
+        ("sentiment_score", float("nan"), False),
+        ("sentiment_score", 10**400, False),
+        ("own", True, True),
+        ("own", 1, False),
+        ("language", "e\0n", False),
+        ("language", "\ud800", False),
+        ("language", "é", True),
+        ("language", {}, False),
+    ],
+)
+def test_a_cursor_has_what_can_stand_in_its_column(
+    pulling: Any, record: Make, sort: str, value: Any, taken: bool
+) -> None:
+    pulling.save(record("1"))
+    assert answers(pulling.store, sort, as_cursor([sort, value, "twitter", "1", "st-elsewhere"])) is taken
+
+
+def test_a_cursor_that_is_nested_deeply_or_names_no_row_is_told(pulling: Any) -> None:
+    deep = "[" * 100_000 + "]" * 100_000
+    told: tuple[Any, ...] = ({}, ["likes", 1, "a", 2, "c"], [5, 1, "a", "b", "c"], ["likes", 1, "a", "b"], "likes")
+    for cursor in (base64.urlsafe_b64encode(deep.encode()).decode(), *map(as_cursor, told)):
+        assert not answers(pulling.store, "likes", cursor)

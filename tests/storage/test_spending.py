@@ -88,3 +88,18 @@ def test_what_the_dead_held_counts_as_taken_once_its_lease_is_anothers(store: Me
     store.give_up_held("twitter", "stream:1")
     kept = NOTHING | {("ingest", TAKEN): held + held, ("refresh", "x c"): held}
     assert store.spent("twitter", today) == store.spent("twitter", tomorrow) == kept
+
+
+def test_what_is_held_under_a_lease_that_ran_out_counts_as_taken(store: MentionStore, clock: Any) -> None:
+    today, held = clock.now(), Usage(posts_read=10)
+    store.acquire_lease("stream:1", "a", timedelta(minutes=1))
+    store.acquire_lease("stream:2", "b", timedelta(minutes=5))
+    holders = ["stream:1 a", "stream:2 a", "stream:2 b", "stream:3 a"]
+    store.book("twitter", today, lambda taken: {("ingest", holder): held for holder in holders})
+    clock.step_to(today + timedelta(minutes=2))
+    for _ in range(2):
+        store.give_up_lapsed()
+        assert store.spent("twitter", today) == NOTHING | {
+            ("ingest", TAKEN): held + held + held,
+            ("ingest", "stream:2 b"): held,
+        }

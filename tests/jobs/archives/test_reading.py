@@ -110,6 +110,7 @@ def test_what_is_packed_is_told_by_its_bytes_and_can_be_gone_on_with(packing: st
         b"\x1f\x8b\x08\x00" + b"garbage" * 9,
         b"BZh9" + b"garbage" * 9,
     ],
+    ids=["zstd cut off", "gzip cut off", "bzip2 cut off", "no zstd", "no gzip", "no bzip2"],
 )
 def test_an_archive_that_is_damaged_or_cut_off_is_told(damaged: bytes, tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(damaged)
@@ -357,6 +358,33 @@ def test_a_text_that_is_too_long_is_rejected(tmp_path: Path) -> None:
     assert [reason for *_, reason in reasons(got)] == ["its text has 200,015 characters, more than 100,000"]
 
 
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ({"id": "123", "text": 5, "created_at": "2026-10-26T12:00:00Z"}, "post … of X has no text"),
+        ({"id": "1", "text": "x", "created_at": "soon 1"}, "post … of X has no readable created_at"),
+        ({"id": "x1", "text": "x", "created_at": "soon"}, "a post of X has no id"),
+    ],
+)
+def test_the_id_is_no_part_of_a_reason(line: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    file = tmp_path / "posts"
+    file.write_text(json.dumps(line) + "\n")
+    ((_, _, told),) = reasons(batches(file, plan(file, format="x-v2", forced=HOSPITAL)))
+    assert told == reason
+
+
+def test_ids_have_a_largest_length(tmp_path: Path) -> None:
+    file = tmp_path / "rc"
+    file.write_bytes(comment(1, link_id=f"t3_{'p' * 600}") + comment(2, id="x" * 600) + comment(3))
+    some = batches(file, plan(file, format="reddit-dump", forced=HOSPITAL))
+    assert [identity for identity, _ in found(some)] == ["t1_c3"]
+    assert all("x" * 20 not in told and "p" * 20 not in told for _, _, told in reasons(some))
+    table = tmp_path / "table.csv"
+    table.write_text(f"id,date,comment,parent\n1,2026-10-26,kind,{'p' * 513}\n2,2026-10-26,kind,1\n")
+    some = batches(table, plan(table, forced=HOSPITAL))
+    assert [told for _, _, told in reasons(some)] == ["one of its ids has 513 characters, more than 512"]
+
+
 def test_a_batch_ends_with_as_many_rejects_as_mentions(tmp_path: Path) -> None:
     file = tmp_path / "rc"
     file.write_bytes(comment(1) + b"{broken\n" * 10 + comment(2))
@@ -408,6 +436,27 @@ def test_lines_of_a_table_that_are_no_csv_are_told_and_the_next_is_read(tmp_path
     how = plan(file, MERCY, forced=MERCY)
     long = batches(file, Plan(**{name: getattr(how, name) for name in how.__slots__} | {"longest_line": 300_000}))
     assert "longer than 300,000 bytes" in [reason for *_, reason in reasons(long)]
+
+
+@pytest.mark.parametrize("end", ["", '"\n', 'x,"\n'])
+def test_a_stray_quote_costs_its_own_line_alone(end: str, tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    rows = [f"{number},2026-10-26,{'The nurses were kind ' * 5}" for number in range(1, 3001)]
+    rows[0] = '1,2026-10-26,"The nurses'
+    rows[998] = '999,2026-10-26,"The nurses'
+    file.write_text("id,date,comment\n" + "\n".join(rows) + "\n" + end)
+    some = batches(file, plan(file, forced=HOSPITAL))
+    kept = [int(identity) for identity, _ in found(some)]
+    assert kept == [*range(2, 999), *range(1000, 3001)]
+    lines = [line for line, _, _ in reasons(some)]
+    assert lines == [2, 1000, *([3002] if end else [])]
+    offsets = [offset for _, offset, _ in reasons(some)]
+    assert offsets[:2] == [16, len("id,date,comment\n" + "\n".join(rows[:998]) + "\n")]
+    in_small = batches(file, plan(file, forced=HOSPITAL), batch=7)
+    assert found(in_small) == found(some)
+    after = in_small[3].end
+    rest = list(read_shard(Shard(str(file), begin=after), plan(file, forced=HOSPITAL), batch=7))
+    assert found(rest) == found(in_small[4:])
 
 
 @pytest.mark.parametrize(
