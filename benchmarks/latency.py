@@ -27,10 +27,6 @@ SIZES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 }
 """Mentions in the store, by scale and database."""
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-_WHOLE = {
-    "sqlite": "reads from end to end",
-    "postgresql": "scans (a walk along an index may stop early, and is not told)",
-}
 _PAGE = 50
 _TIMES = 5
 _PATIENCE = 5.0
@@ -132,7 +128,8 @@ def _show(answers: Answers) -> None:
         f"Wall milliseconds, medians of {_TIMES}, by the number of mentions in the store (four organizations, "
         "three channels, two years), in a process that has started. Growth is the exponent of the "
         f"{'CPU' if in_process else 'wall'} time in the number of mentions: 0 stays, 1 grows as the store does. "
-        f"Read whole: tables of more than 1,000 rows that the largest store's plan {_WHOLE[answers.kind]}."
+        "Read whole: tables of more than 1,000 rows that the largest store's plan reads from end to end; by "
+        "index: along one, which stops early where a page is full."
     )
     show(f"Latency on {NAMES[answers.kind]}", head, table, note=note)
     _show_filling(answers)

@@ -27,10 +27,11 @@ def status_rows(
     """Yield a row of :data:`STATUS_COLUMNS` for every configured stream, in the configuration's order.
 
     ``outcome`` is ``never`` before the first run and ``running`` while there is no end of one (or it was
-    killed). ``new`` is what the last pull brought, ``mentions`` what the organization has of the channel.
-    ``requests_today`` and ``usd_today`` are the channel's, re-checks included, since the platform's own day
-    began. ``worker`` is the machine and process that pulls the stream now, since ``last_run``; None where none
-    does. Moments are UTC. Raises ``ConfigError`` and ``StoreError``.
+    killed). ``new`` is what the last pull brought, ``mentions`` what the rollup has counted of the channel for
+    the organization, what it wrote itself left out. ``requests_today`` and ``usd_today`` are the channel's,
+    re-checks included, since the platform's own day began. ``worker`` is the machine and process that pulls the
+    stream now, since ``last_run``; None where none does. Moments are UTC. Raises ``ConfigError`` and
+    ``StoreError``.
     """
     known = {(status.organization, status.channel, status.key): status for status in store.status()}
     used: dict[str, Usage] = {}

@@ -33,6 +33,7 @@ from listener.errors import ConfigError
 
 AuthorKey = Literal["none", "weekly", "stable"]
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_EVERY_ORGANIZATION = "all"
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -141,6 +142,8 @@ class OrganizationSettings(Section):
     def _slug(cls, value: str) -> str:
         if not _SLUG.fullmatch(value):
             raise ValueError('use lower-case letters, digits and single hyphens, such as "st-elsewhere"')
+        if value == _EVERY_ORGANIZATION:
+            raise ValueError('"all" stands for every organization together; choose another slug')
         return value
 
     @field_validator("timezone")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, StaticPool, create_engine, event, inspect, text
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -19,7 +20,7 @@ from storage.refusals import translate
 from storage.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, FromClause
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
 _BUSY_SECONDS = 30
@@ -134,9 +135,18 @@ def _sqlite_engine(url: URL, *, read_only: bool, pool: Mapping[str, int]) -> Eng
                 raise StoreError(f"there is no database at {name} yet: `listener ingest` makes it")
             url = url.set(database=file.resolve().as_uri()).update_query_dict({"mode": "ro", "uri": "true"})
     engine = create_engine(url, connect_args=arguments, **options)
+    engine.dialect.statement_compiler = _Compiler
     event.listen(engine, "connect", _prepare_reader if read_only else _prepare)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+class _Compiler(SQLiteCompiler):
+    """Writes hints (``INDEXED BY``) behind their table, which SQLAlchemy leaves out for SQLite."""
+
+    def get_from_hint_text(self, table: FromClause, text: str | None) -> str | None:  # noqa: ARG002 - its caller's
+        """Return the hint as it was given."""
+        return text
 
 
 def _prepare_reader(connection: DBAPIConnection, _record: object) -> None:

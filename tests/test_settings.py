@@ -121,6 +121,10 @@ BAD = {
         '[[organizations]]\nslug = "St E"\nname = "A"\n',
         "FILE: organizations[0].slug = 'St E': use lower-case letters, digits and single hyphens",
     ),
+    "the slug of all together": (
+        '[[organizations]]\nslug = "all"\nname = "A"\n',
+        "FILE: organizations[0].slug = 'all': \"all\" stands for every organization together; choose another slug",
+    ),
     "a slug twice": (ORGANIZATION * 2, "two organizations have the slug 'a'; each needs its own"),
     "a time zone that does not exist": (
         ORGANIZATION + 'timezone = "America/Toront"\n',

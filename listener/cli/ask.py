@@ -276,7 +276,13 @@ def summary(
         typer.Option(metavar="WEEK", help="The ISO week (2026-W46); default: the last whole one."),
     ] = None,
     last: Annotated[int, typer.Option(min=1, max=530, metavar="N", help="N weeks, the last of them --week.")] = 1,
-    organization: Organizations = None,
+    organization: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SLUG",
+            help="Only this organization; may be repeated. all: every organization together, as one.",
+        ),
+    ] = None,
     style: Style = None,
     output: Annotated[
         Path | None,
@@ -290,7 +296,8 @@ def summary(
 ) -> None:
     """Export the weekly summary: volume by channel and topic, with coverage and change.
 
-    Every channel has a row for every topic, and the totals stand under "all". Topics count experiences and
+    Every channel has a row for every topic, and the totals stand under "all"; so does what every organization has
+    together, with --organization all. Topics count experiences and
     questions; what is for other purposes or waits for review stands in rows of its own. A table on the screen
     leaves out some columns, and topics that nobody mentioned in the week or the one before.
     """
@@ -301,17 +308,20 @@ def summary(
     from listener.cli import values
     from listener.clock import SystemClock
     from storage import queries
+    from storage.schema import ALL
 
     state = state_of(context)
     newest = parse_iso_week(week) if week else None
-    chosen = values.organizations(state.settings, organization or [])
+    asked = list(dict.fromkeys(organization or ()))
+    # Says what is wrong where one is unknown, or none is configured.
+    values.organizations(state.settings, [slug for slug in asked if slug != ALL])
     with state.store(read_only=True) as store:
         rows = weekly.weekly_summary(
             state.settings,
             store,
             newest=newest,
             last=last,
-            organizations=tuple(one.slug for one in chosen),
+            organizations=asked,
             clock=SystemClock(),
         )
         changes = queries.signal_changes(store)
