@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import connectors as installed
@@ -19,6 +20,18 @@ STATUS_COLUMNS = (
     *("organization", "channel", "kind", "query", "outcome", "last_run", "new", "mentions"),
     *("newest", "read_until", "failures", "paused_until", "requests_today", "usd_today", "error", "worker"),
 )
+
+
+def replica_line(replayed: datetime, now: datetime) -> str:
+    """Say how old a replica may be that was read, whose last change is of ``replayed``.
+
+    Where nothing is written to the primary it is as old, and yet not behind.
+    """
+    seconds = max(0, round((now - replayed).total_seconds()))
+    return (
+        f"Read from a replica: the last change that it has was made at {replayed:%Y-%m-%d %H:%M:%S} UTC, "
+        f"{timedelta(seconds=seconds)} ago; what came since is missing here"
+    )
 
 
 def status_rows(

@@ -61,14 +61,17 @@ class Database:
         self.writing.dispose()
 
 
-def database_url(url: str) -> URL:
-    """Return ``url`` with the driver Listener uses; raises ``ConfigError`` for one that it does not know."""
+def database_url(url: str, *, named: str = "store.url (or LISTENER_DATABASE_URL)") -> URL:
+    """Return ``url`` with the driver Listener uses; raises ``ConfigError`` for one that it does not know.
+
+    ``named`` is the setting that holds it.
+    """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         # The cause is not chained: its message may repeat the URL, and with it a password.
         raise ConfigError(
-            "store.url (or LISTENER_DATABASE_URL) is not a database URL: write "
+            f"{named} is not a database URL: write "
             "sqlite:///listener.db or postgresql+psycopg://user@host/database"
         ) from None
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
@@ -76,7 +79,7 @@ def database_url(url: str) -> URL:
     if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return parsed.set(drivername="postgresql+psycopg")
     raise ConfigError(
-        f"store.url names {parsed.drivername!r}, which Listener does not speak: write "
+        f"{named} names {parsed.drivername!r}, which Listener does not speak: write "
         "sqlite:///listener.db or postgresql+psycopg://user@host/database"
     )
 
@@ -107,7 +110,8 @@ def connect(url: str, *, read_only: bool = False, connections: int | None = None
         )
     )
     translate(engine, place)
-    return Database(place=place, writing=engine, reading=_reading(engine))
+    reading = _reading(engine)
+    return Database(place=place, writing=reading if read_only else engine, reading=reading)
 
 
 def _reading(engine: Engine) -> Engine:

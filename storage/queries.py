@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, FromClause, Index, Select, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, FromClause, Index, Select, func, literal, or_, select, text, union_all
 
 from listener.calendar import day_date, iso_week
 from listener.coverage import Spans
@@ -57,6 +57,7 @@ __all__ = [
     "coverage_days",
     "cursor_at",
     "daily_volume",
+    "replayed_until",
     "rows",
     "signal_changes",
     "stream_channels",
@@ -127,13 +128,14 @@ def rows(
     sort: str = "-published_at",
     limit: int | None = None,
     after: str | None = None,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Yield the mentions that match, one a mention and organization, in the columns of ``COLUMNS``.
 
     ``sort`` is a column, with ``-`` before it for descending; missing values come last, and ties stand in
     the order of channel, external id and organization. ``after`` is a cursor (:func:`cursor_at`): only rows
-    behind it are yielded. Memory stays flat however many there are. Moments are UTC. Raises ``ConfigError``
-    for a sort key, cursor, organization, channel or topic that does not exist.
+    behind it are yielded. Memory stays flat however many there are. Moments are UTC. Who may stop before the end
+    closes the generator before the store. Raises ``ConfigError`` for a sort key, cursor, organization, channel or
+    topic that does not exist.
     """
     column = _sorted_by(sort)
     place = None if after is None else place_at(after, sort, column)
@@ -409,6 +411,19 @@ def _of(query: Select[Any], organization: str | None) -> Select[Any]:
         organizations, organizations.c.id == streams.c.organization_id
     )
     return joined if organization is None else joined.where(organizations.c.slug == organization)
+
+
+def replayed_until(store: MentionStore) -> datetime | None:
+    """Return when the last change was made that a replica of PostgreSQL has; None where this is no replica.
+
+    None, too, where it has had no change since it started, so that nothing is known.
+    """
+    if store.database.is_sqlite:
+        return None
+    query = text("SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_xact_replay_timestamp() END")
+    with store.database.read() as connection:
+        moment: datetime | None = connection.execute(query).scalar_one()
+    return moment and moment.astimezone(UTC)
 
 
 def signal_changes(store: MentionStore) -> list[SignalChange]:

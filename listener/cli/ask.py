@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -137,7 +138,7 @@ def query(
     first, last = values.day(since, "--since"), values.day(until, "--until")
     values.in_order(first, last)
     style = style or style_for(output)
-    with state.store(read_only=True) as store:
+    with state.reading_store() as store:
         filters = queries.Filters(
             organizations=tuple(one.slug for one in values.organizations(state.settings, organization))
             if organization
@@ -174,10 +175,11 @@ def query(
         most = _ON_SCREEN if style is Format.TABLE and limit is None else limit
         # One more than is shown tells whether there are more.
         asked = None if most is None else most + 1
-        rows = queries.rows(store, filters, sort=sort, limit=asked, after=after)
-        page = _Page(rows, most, sort, is_asked=limit is not None)
         view = mention_view(several_organizations=len(state.settings.organizations) > 1)
-        write(state, page, queries.COLUMNS, style=style, output=output, view=view)
+        # A page ends before its rows do; the connection that they come by is given back first.
+        with closing(queries.rows(store, filters, sort=sort, limit=asked, after=after)) as rows:
+            page = _Page(rows, most, sort, is_asked=limit is not None)
+            write(state, page, queries.COLUMNS, style=style, output=output, view=view)
         if page.onward:
             state.say(page.onward)
 
@@ -315,7 +317,7 @@ def summary(
     asked = list(dict.fromkeys(organization or ()))
     # Says what is wrong where one is unknown, or none is configured.
     values.organizations(state.settings, [slug for slug in asked if slug != ALL])
-    with state.store(read_only=True) as store:
+    with state.reading_store() as store:
         rows = weekly.weekly_summary(
             state.settings,
             store,

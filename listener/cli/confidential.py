@@ -9,6 +9,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from listener.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from listener.settings import Settings
 
 
@@ -16,24 +18,30 @@ def secret_names() -> list[str]:
     """Return the environment variables that hold secrets, the connectors' included."""
     import connectors
 
-    names = ["LISTENER_DATABASE_URL", "LISTENER_AUTHOR_KEY"]
+    names = ["LISTENER_DATABASE_URL", "LISTENER_READ_DATABASE_URL", "LISTENER_AUTHOR_KEY"]
     for channel, connector in connectors.discover().items():
         names += [f"LISTENER_{channel}_{name}".upper() for name in connector.secrets]
     return names
 
 
 def secret_values(settings: Settings) -> list[str]:
-    """Return every secret that is set, and the password in the store's URL."""
+    """Return every secret that is set, and the passwords in the URLs of the store and its replica."""
     values = []
     for name in secret_names():
         # A file that cannot be read hides its own secret; whoever needs it is told.
         with suppress(ConfigError):
             if secret := settings.secret(name):
                 values.append(secret.get_secret_value())
-    with suppress(ConfigError, ValueError):
-        url = urlsplit(settings.database_url)
-        values += [unquote(url.password or ""), *parse_qs(url.query).get("password", ())]
+    values += _passwords(lambda: settings.database_url)
+    values += _passwords(lambda: settings.read_url)
     return values
+
+
+def _passwords(url_of: Callable[[], str | None]) -> list[str]:
+    with suppress(ConfigError, ValueError):
+        url = urlsplit(url_of() or "")
+        return [unquote(url.password or ""), *parse_qs(url.query).get("password", ())]
+    return []
 
 
 def without_password(url: str) -> str:

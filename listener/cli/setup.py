@@ -80,6 +80,8 @@ def _environment_template() -> str:
         "",
         "# Instead of store.url in listener.toml, where the address holds a password:",
         "#LISTENER_DATABASE_URL=postgresql+psycopg://listener:PASSWORD@localhost/listener",
+        "# Instead of store.read_url, a replica that is only read:",
+        "#LISTENER_READ_DATABASE_URL=postgresql+psycopg://reader:PASSWORD@replica/listener",
     ]
     for channel, connector in connectors.discover().items():
         lines += ["", f"# {channel}"]
@@ -205,6 +207,7 @@ def show(context: typer.Context) -> None:
     settings = state_of(context).settings
     document = settings.model_dump(mode="json")
     document["store"]["url"] = without_password(settings.database_url)
+    document["store"]["read_url"] = None if settings.read_url is None else without_password(settings.read_url)
     document["connectors"] = {
         channel: connectors.connector_settings(settings, channel).model_dump(mode="json")
         for channel in connectors.discover()

@@ -305,7 +305,7 @@ def test_what_goes_through_everything_by_its_nature(many: MentionStore) -> None:
         "count of everything": partial(count_by, many, Filters(), ["channel"]),
         # Every mention that another version heard is to be counted, and most are.
         "what is to be heard again": partial(count_wanted, many, Wanted(version="2")),
-        # Whether anything is left that another version heard: all is looked through where nothing is, once a retag.
+        # Whether anything is left that another version heard: where nothing is, all is looked through.
         "a retag that is kept": partial(
             keep_retag, many, Wanted(version="3"), mentions_heard=1, changed=1, now=NOW
         ),
