@@ -91,6 +91,9 @@ def questions(settings: Settings, store: MentionStore) -> dict[str, Callable[[],
         "weekly summary of one organization, 52 weeks": partial(
             weekly_summary, settings, store, last=52, organizations=(_ONE,), clock=world.clock()
         ),
+        "weekly summary of all organizations together, 52 weeks": partial(
+            weekly_summary, settings, store, last=52, organizations=("all",), clock=world.clock()
+        ),
         "count by week and channel, everything": partial(count_by, store, Filters(), ["week", "channel"]),
         "count by week and channel, one organization": partial(
             count_by, store, Filters(organizations=(_ONE,)), ["week", "channel"]

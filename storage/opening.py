@@ -33,7 +33,10 @@ _MIGRATION_LOCK = 7_041_776_001
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """An open database: ``writing`` begins transactions that may write, ``reading`` ones that cannot."""
+    """An open database: ``writing`` begins transactions that may write, ``reading`` ones that cannot.
+
+    Where it was opened to be read alone, neither can.
+    """
 
     place: str
     writing: Engine

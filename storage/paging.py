@@ -11,7 +11,7 @@ import binascii
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -60,15 +60,21 @@ def place_at(cursor: str, sort: str, column: ColumnElement[Any]) -> Place:
         told = json.loads(base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
         made_for, value, *name = told
         channel, external_id, organization = map(str, name)
-        if isinstance(column.type, Moment):
-            value = datetime.fromisoformat(value) if value is not None else None
-    except (binascii.Error, ValueError, TypeError) as error:
+        if isinstance(column.type, Moment) and value is not None:
+            value = _aware(datetime.fromisoformat(value))
+    except (binascii.Error, ValueError, TypeError, OverflowError) as error:
         raise ConfigError(
             "the cursor is not one that a query has printed: copy it whole, or begin anew"
         ) from error
     if made_for != sort:
         raise ConfigError(f"the cursor is of rows sorted by {made_for!r}, not {sort!r}: ask with the same sort")
     return Place(value, (channel, external_id, organization))
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment.isoformat()} has no time zone")
+    return moment.astimezone(UTC)
 
 
 def has_pages(sort: str) -> bool:
@@ -144,7 +150,7 @@ def reaches(
     inside: list[ColumnElement[bool]] = []
     if organization is not None and not by_words:
         column = mention_organizations.c.day
-        start = place and local_day(place.value, _zone_of(connection, organization))
+        start = start and local_day(start, _zone_of(connection, organization))
         inside.append(mention_organizations.c.organization_id == organization)
     order = column.desc() if downward else column.asc()
     ahead = inside if start is None else [*inside, column <= start if downward else column >= start]

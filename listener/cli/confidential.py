@@ -44,11 +44,18 @@ def _passwords(url_of: Callable[[], str | None]) -> list[str]:
     return []
 
 
-def without_password(url: str) -> str:
-    """Return a database URL fit to be shown; raises ``ConfigError`` for one that is none."""
+READ_URL = "store.read_url (or LISTENER_READ_DATABASE_URL)"
+"""How errors name the URL of a replica."""
+
+
+def without_password(url: str, **named: str) -> str:
+    """Return a database URL fit to be shown; raises ``ConfigError`` for one that is none.
+
+    ``named`` is as in :func:`storage.opening.database_url`.
+    """
     from storage.opening import database_url
 
-    parsed = database_url(url)
+    parsed = database_url(url, **named)
     if "password" in parsed.query:
         parsed = parsed.update_query_dict({"password": "***"})
     return parsed.render_as_string(hide_password=True)

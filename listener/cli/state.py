@@ -88,6 +88,7 @@ class State:
 
         Raises ``ConfigError`` for a URL that is none, ``StoreError``.
         """
+        from listener.cli.confidential import READ_URL
         from storage.opening import database_url
         from storage.store import MentionStore
 
@@ -96,7 +97,7 @@ class State:
             with self.store(read_only=True) as store:
                 yield store
             return
-        database_url(url, named="store.read_url (or LISTENER_READ_DATABASE_URL)")
+        database_url(url, named=READ_URL)
         with MentionStore.open(url, read_only=True) as store:
             yield store
 

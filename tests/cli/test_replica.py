@@ -77,6 +77,14 @@ def test_a_file_may_stand_for_the_store_too(run: Run, filled: Path, edit: Callab
     assert [run(*asked).out for asked in READS[:2]] == whole
 
 
+def test_check_looks_at_the_replica(run: Run, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "replica" not in run("check").out
+    monkeypatch.setenv("LISTENER_READ_DATABASE_URL", f"sqlite:///{filled}")
+    assert "listener.db can be read, and its schema is up to date" in run("check").out
+    monkeypatch.setenv("LISTENER_READ_DATABASE_URL", f"sqlite:///{filled}.not-there")
+    assert "there is no database at" in run("check").out
+
+
 def test_a_replica_of_another_version_is_refused(run: Run, filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replica = filled.with_name("replica.db")
     shutil.copy(filled, replica)
@@ -93,7 +101,8 @@ def test_a_replica_that_is_none_is_refused(
     run: Run, filled: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LISTENER_READ_DATABASE_URL", url)
-    result = run("status")
-    assert result.code == 2
-    assert "store.read_url (or LISTENER_READ_DATABASE_URL)" in result.err
-    assert "s3cret" not in result.err
+    for asked in (("status",), ("config", "show"), ("check",)):
+        result = run(*asked)
+        assert result.code == 2
+        assert "store.read_url (or LISTENER_READ_DATABASE_URL)" in result.err + result.out
+        assert "s3cret" not in result.err + result.out
