@@ -27,10 +27,6 @@ SIZES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
 }
 """Mentions in the store, by scale and database."""
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-_WHOLE = {
-    "sqlite": "reads from end to end",
-    "postgresql": "scans (a walk along an index may stop early, and is not told)",
-}
 _PAGE = 50
 _TIMES = 5
 _PATIENCE = 5.0
@@ -95,6 +91,9 @@ def questions(settings: Settings, store: MentionStore) -> dict[str, Callable[[],
         "weekly summary of one organization, 52 weeks": partial(
             weekly_summary, settings, store, last=52, organizations=(_ONE,), clock=world.clock()
         ),
+        "weekly summary of all organizations together, 52 weeks": partial(
+            weekly_summary, settings, store, last=52, organizations=("all",), clock=world.clock()
+        ),
         "count by week and channel, everything": partial(count_by, store, Filters(), ["week", "channel"]),
         "count by week and channel, one organization": partial(
             count_by, store, Filters(organizations=(_ONE,)), ["week", "channel"]
@@ -132,7 +131,8 @@ def _show(answers: Answers) -> None:
         f"Wall milliseconds, medians of {_TIMES}, by the number of mentions in the store (four organizations, "
         "three channels, two years), in a process that has started. Growth is the exponent of the "
         f"{'CPU' if in_process else 'wall'} time in the number of mentions: 0 stays, 1 grows as the store does. "
-        f"Read whole: tables of more than 1,000 rows that the largest store's plan {_WHOLE[answers.kind]}."
+        "Read whole: tables of more than 1,000 rows that the largest store's plan reads from end to end; by "
+        "index: along one, which stops early where a page is full."
     )
     show(f"Latency on {NAMES[answers.kind]}", head, table, note=note)
     _show_filling(answers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import connectors as installed
@@ -21,16 +22,29 @@ STATUS_COLUMNS = (
 )
 
 
+def replica_line(replayed: datetime, now: datetime) -> str:
+    """Say how old a replica may be that was read, whose last change is of ``replayed``.
+
+    Where nothing is written to the primary it is as old, and yet not behind.
+    """
+    seconds = max(0, round((now - replayed).total_seconds()))
+    return (
+        f"Read from a replica: the last change that it has was made at {replayed:%Y-%m-%d %H:%M:%S} UTC, "
+        f"{timedelta(seconds=seconds)} ago; what came since is missing here"
+    )
+
+
 def status_rows(
     settings: Settings, store: MentionStore, *, clock: Clock, platforms: Platforms = installed
 ) -> Iterator[dict[str, Any]]:
     """Yield a row of :data:`STATUS_COLUMNS` for every configured stream, in the configuration's order.
 
     ``outcome`` is ``never`` before the first run and ``running`` while there is no end of one (or it was
-    killed). ``new`` is what the last pull brought, ``mentions`` what the organization has of the channel.
-    ``requests_today`` and ``usd_today`` are the channel's, re-checks included, since the platform's own day
-    began. ``worker`` is the machine and process that pulls the stream now, since ``last_run``; None where none
-    does. Moments are UTC. Raises ``ConfigError`` and ``StoreError``.
+    killed). ``new`` is what the last pull brought, ``mentions`` what the rollup has counted of the channel for
+    the organization, what it wrote itself left out. ``requests_today`` and ``usd_today`` are the channel's,
+    re-checks included, since the platform's own day began. ``worker`` is the machine and process that pulls the
+    stream now, since ``last_run``; None where none does. Moments are UTC. Raises ``ConfigError`` and
+    ``StoreError``.
     """
     known = {(status.organization, status.channel, status.key): status for status in store.status()}
     used: dict[str, Usage] = {}

@@ -1,5 +1,8 @@
 """The weekly summary: one tidy row for each organization, week, channel and topic, and its CSV.
 
+The organization ``all`` is every organization the store has, together: a mention of two of them counts for each,
+in each one's own week.
+
 Every configured channel has a row for every topic, zeros included, so that weeks can be laid side by side; the
 totals stand under the channel ``all`` and the topic ``all``. A mention with several topics counts in each and
 once in ``all``; what topics do not count stands in ``(other purposes)`` and ``(to review)``
@@ -8,7 +11,7 @@ once in ``all``; what topics do not count stands in ``(other purposes)`` and ``(
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -17,7 +20,7 @@ from typing import TYPE_CHECKING
 import connectors as installed
 from jobs.export import write_file
 from jobs.weeks_read import Reading, readings
-from listener.calendar import iso_week, local_day, week_end, week_of_day, week_span, week_start
+from listener.calendar import iso_week, local_day, week_end, week_of_day, week_start
 from listener.errors import ConfigError
 from listener.signals.taxonomy import Taxonomy
 from storage import queries
@@ -40,7 +43,8 @@ SETTLING = timedelta(hours=48)
 class SummaryRow:
     """One line of the weekly CSV; the fields stand in the file's order.
 
-    ``week_start`` is the Monday, ``week_end`` the Sunday, in the organization's time zone. The four counts of
+    ``week_start`` is the Monday, ``week_end`` the Sunday, in the organization's time zone; for the organization
+    ``all`` in each one's own, and its ``authors`` are the sum of theirs. The four counts of
     sentiment add up to ``mentions``. ``net_sentiment`` is (positive - negative) ÷ scored, in [-1, 1], None where
     none was scored. ``engagement`` is likes, replies and shares. ``authors`` is None where none are kept.
     ``mentions_previous_week`` and ``change`` (the difference) are None where the week before was not read, for
@@ -86,21 +90,27 @@ def weekly_summary(
 ) -> list[SummaryRow]:
     """Return the rows of the ``last`` weeks up to the week number ``newest``, oldest week first.
 
-    Default: the last whole week of each organization. Raises ``ConfigError`` for an unknown organization,
-    ``StoreError``.
+    ``organizations`` are slugs, or ``"all"`` for all together (default: each one by itself). Without ``newest`` it
+    is the last whole week of each organization, for all together the last that is over everywhere. Raises
+    ``ConfigError`` for an unknown organization, ``StoreError``.
     """
-    chosen = [settings.organization(slug) for slug in organizations] or settings.organizations
+    chosen: Sequence[OrganizationSettings | None] = [
+        None if slug == ALL else settings.organization(slug) for slug in organizations
+    ] or settings.organizations
     topics = [topic.slug for topic in Taxonomy.load(settings.topics_file).topics]
     now = clock.now()
     rebases = weeks_rebased(queries.signal_changes(store))
     rows: list[SummaryRow] = []
     for organization in chosen:
-        final = last_whole_week(organization, now) if newest is None else newest
+        of = [organization] if organization else settings.organizations
+        final = min(last_whole_week(one, now) for one in of) if newest is None else newest
         weeks = range(final - last + 1, final + 1)
+        slug = organization.slug if organization else None
         reading = readings(settings, store, organization, [weeks[0] - 1, *weeks], platforms)
-        volumes = queries.weekly_volume(store, organization=organization.slug, weeks=[weeks[0] - 1, *weeks])
+        volumes = queries.weekly_volume(store, organization=slug, weeks=[weeks[0] - 1, *weeks])
+        configured = {stream.channel for one in of for stream in one.streams}
         keeps_authors = settings.privacy.author_key != "none"
-        book = _Book(organization, topics, reading, volumes, rebases, keeps_authors=keeps_authors)
+        book = _Book(slug or ALL, configured, topics, reading, volumes, rebases, keeps_authors=keeps_authors)
         for week in weeks:
             rows.extend(book.rows(week, now))
     return rows
@@ -160,11 +170,12 @@ def net_sentiment(negative: int, neutral: int, positive: int) -> float | None:
 
 
 class _Book:
-    """One organization's numbers, laid out as rows."""
+    """The numbers of one organization, or of all, laid out as rows."""
 
     def __init__(
         self,
-        organization: OrganizationSettings,
+        organization: str,
+        configured: Collection[str],
         topics: Sequence[str],
         reading: Reading,
         volumes: Iterable[WeeklyVolume],
@@ -179,12 +190,12 @@ class _Book:
         self._volumes: Mapping[tuple[int, str, str], WeeklyVolume] = {
             (volume.week, volume.channel, volume.topic): volume for volume in volumes
         }
-        heard = {channel for _, channel, _ in self._volumes} | {one.channel for one in organization.streams}
+        heard = {channel for _, channel, _ in self._volumes} | set(configured)
         self._channels = [ALL, *sorted(heard - {ALL})]
         self._topics = in_order(topics, {topic for _, _, topic in self._volumes})
 
     def rows(self, week: int, now: datetime) -> Iterable[SummaryRow]:
-        settled = now >= week_span(week, self._organization.zone)[1] + SETTLING
+        settled = now >= self._reading.end(week) + SETTLING
         for channel in self._channels:
             coverage = self._reading.coverage(week, channel)
             provisional = not settled or self._reading.is_behind(week, channel)
@@ -196,7 +207,7 @@ class _Book:
         mentions, before = volume.mentions if volume else 0, self._before(week, channel, topic)
         negative, neutral, positive = (volume.negative, volume.neutral, volume.positive) if volume else (0, 0, 0)
         return SummaryRow(
-            organization=self._organization.slug,
+            organization=self._organization,
             iso_week=iso_week(week),
             week_start=week_start(week),
             week_end=week_end(week),

@@ -1,4 +1,4 @@
-"""Which share of each week the streams of a channel really read."""
+"""Which share of each week the streams of a channel really read, of one organization or of all together."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 from listener.calendar import week_of_day, week_span
 from listener.signals.taxonomy import ALL
@@ -13,7 +14,6 @@ from storage import queries
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from zoneinfo import ZoneInfo
 
     from jobs.connections import Platforms
     from listener.settings import OrganizationSettings, Settings
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 class StreamReading:
     """What one stream has read: seconds by week number, and the last moment (None: nothing yet).
 
-    ``configured``: the configuration still has it.
+    ``configured``: the configuration still has it. Its weeks are those of ``zone``, its organization's.
     """
 
     channel: str
+    zone: ZoneInfo
     configured: bool
     seconds: Mapping[int, int]
     last: datetime | None
@@ -35,10 +36,14 @@ class StreamReading:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the streams of one organization have read."""
+    """What the streams of one organization have read, or of several, each in the weeks of its own time zone."""
 
-    zone: ZoneInfo
+    zones: Collection[ZoneInfo]
     streams: Sequence[StreamReading]
+
+    def end(self, week: int) -> datetime:
+        """Return when the week is over everywhere."""
+        return max(week_span(week, zone)[1] for zone in self.zones)
 
     def coverage(self, week: int, channel: str) -> float:
         """Return the share of the week that was read, 0 to 1 to four places: the mean of the channel's streams.
@@ -60,14 +65,14 @@ class Reading:
 
     def is_behind(self, week: int, channel: str) -> bool:
         """Tell whether a stream has not read to the end of the week yet, so that more may come."""
-        end = week_span(week, self.zone)[1]
         return any(
-            stream.configured and (stream.last is None or stream.last < end)
+            stream.configured and (stream.last is None or stream.last < week_span(week, stream.zone)[1])
             for stream in self._streams_of(channel)
         )
 
-    def _share(self, stream: StreamReading, week: int) -> float:
-        start, end = week_span(week, self.zone)
+    @staticmethod
+    def _share(stream: StreamReading, week: int) -> float:
+        start, end = week_span(week, stream.zone)
         return min(1.0, stream.seconds.get(week, 0) / (end - start).total_seconds())
 
     def _streams_of(self, channel: str) -> list[StreamReading]:
@@ -77,35 +82,46 @@ class Reading:
 def readings(
     settings: Settings,
     store: MentionStore,
-    organization: OrganizationSettings,
+    organization: OrganizationSettings | None,
     weeks: Collection[int],
     platforms: Platforms,
 ) -> Reading:
-    """Return what the streams of ``organization`` have read of ``weeks``; raises ``StoreError``."""
+    """Return what the streams of ``organization`` (None: of all) have read of ``weeks``; raises ``StoreError``.
+
+    Two reads, however many streams there are.
+    """
+    slug = organization.slug if organization else None
+    stored = queries.stream_rows(store, organization=slug)
     seconds: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    channels: dict[int, str] = {}
-    days = queries.coverage_days(
-        store, organization=organization.slug, first_day=min(weeks) * 7 - 3, last_day=max(weeks) * 7 + 3
-    )
-    for day in days:
-        channels[day.stream_id] = day.channel
+    for day in queries.coverage_days(
+        store, organization=slug, first_day=min(weeks) * 7 - 3, last_day=max(weeks) * 7 + 3
+    ):
         seconds[day.stream_id][week_of_day(day.day)] += day.covered_seconds
+    places = {(row.organization, row.channel, row.key): row for row in stored}
+    zones = {one.slug: one.zone for one in ([organization] if organization else settings.organizations)}
     streams = []
     for stream, _ in platforms.streams(settings):
-        if stream.organization != organization.slug:
+        if stream.organization not in zones:
             continue
-        state = store.find_stream(organization=organization.slug, channel=stream.channel, key=stream.key)
-        spans = state.coverage.spans if state else ()
+        row = places.pop((stream.organization, stream.channel, stream.key), None)
         streams.append(
             StreamReading(
                 channel=stream.channel,
+                zone=zones[stream.organization],
                 configured=True,
-                seconds=seconds.pop(state.id, {}) if state else {},
-                last=spans[-1][1] if spans else None,
+                seconds=seconds.get(row.id, {}) if row else {},
+                last=row.read_until if row else None,
             )
         )
     streams.extend(
-        StreamReading(channel=channels[former], configured=False, seconds=read, last=None)
-        for former, read in seconds.items()
+        StreamReading(
+            channel=former.channel,
+            zone=zones.get(former.organization) or ZoneInfo(former.timezone),
+            configured=False,
+            seconds=seconds[former.id],
+            last=None,
+        )
+        for former in places.values()
+        if former.id in seconds
     )
-    return Reading(organization.zone, streams)
+    return Reading(set(zones.values()), streams)

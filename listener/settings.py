@@ -33,6 +33,7 @@ from listener.errors import ConfigError
 
 AuthorKey = Literal["none", "weekly", "stable"]
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_EVERY_ORGANIZATION = "all"
 _SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -79,6 +80,11 @@ class StoreSettings(Section):
     url: str = Field(
         default="sqlite:///listener.db",
         description="SQLAlchemy URL: sqlite:///FILE (relative to this file) or postgresql+psycopg://…",
+    )
+    read_url: str | None = Field(
+        default=None,
+        description="Where query, summary and status read instead: a replica of the store, as an URL like url's. "
+        "Nothing is ever written there.",
     )
 
 
@@ -141,6 +147,8 @@ class OrganizationSettings(Section):
     def _slug(cls, value: str) -> str:
         if not _SLUG.fullmatch(value):
             raise ValueError('use lower-case letters, digits and single hyphens, such as "st-elsewhere"')
+        if value == _EVERY_ORGANIZATION:
+            raise ValueError('"all" stands for every organization together; choose another slug')
         return value
 
     @field_validator("timezone")
@@ -200,7 +208,16 @@ class Settings(Section):
     def database_url(self) -> str:
         """The store's URL: ``LISTENER_DATABASE_URL`` where it is set, else the file's."""
         secret = self.secret("LISTENER_DATABASE_URL")
-        url = secret.get_secret_value() if secret else self.store.url
+        return self._beside_the_file(secret.get_secret_value() if secret else self.store.url)
+
+    @property
+    def read_url(self) -> str | None:
+        """The URL of a replica of the store: ``LISTENER_READ_DATABASE_URL`` where it is set, else the file's."""
+        secret = self.secret("LISTENER_READ_DATABASE_URL")
+        url = secret.get_secret_value() if secret else self.store.read_url
+        return None if url is None else self._beside_the_file(url)
+
+    def _beside_the_file(self, url: str) -> str:
         prefix = "sqlite:///"
         if url.startswith(prefix) and (name := url.removeprefix(prefix)) not in ("", ":memory:"):
             return prefix + str(self.folder / name)

@@ -14,13 +14,17 @@ from storage.opening import Database, connect, revision
 from storage.rolling import daily_counts, weekly_counts
 from storage.schema import (
     SCHEMA_VERSION,
+    daily_totals,
     daily_volume,
     dirty_days,
+    dirty_totals,
     mention_words,
     metadata,
     organizations,
+    weekly_totals,
     weekly_volume,
 )
+from storage.totals import sums_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -42,6 +46,7 @@ def check(url: str) -> list[str]:
                 *_drifted(connection),
                 *_misindexed(connection),
                 *_miscounted(connection),
+                *_missummed(connection),
             ]
     finally:
         database.close()
@@ -108,8 +113,21 @@ def _miscounted(connection: Connection) -> Iterator[str]:
             yield f"{count} {noun} of {slugs[organization]} are miscounted: run `listener rollup --rebuild`"
 
 
+def _missummed(connection: Connection) -> Iterator[str]:
+    waiting = set(connection.execute(select(dirty_totals.c.day)).scalars())
+    days = {day for day, _ in _differing(connection, daily_totals, sums_of(daily_volume))} - waiting
+    weeks = {week for week, _ in _differing(connection, weekly_totals, sums_of(weekly_volume))}
+    weeks -= set(map(week_of_day, waiting))
+    for noun, wrong in (("days", days), ("weeks", weeks)):
+        if wrong:
+            yield (
+                f"the totals of {len(wrong)} {noun} are not the sums over the organizations: "
+                "run `listener rollup --rebuild`"
+            )
+
+
 def _differing(connection: Connection, stored: Table, recount: Any) -> set[tuple[int, int]]:
-    """Return the organizations and days (or weeks) whose stored counts are not what a recount gives."""
+    """Return the first two keys of the stored counts that are not what a recount gives."""
     counted = select(recount.subquery())
     kept = select(stored)
     return {

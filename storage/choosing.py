@@ -33,11 +33,16 @@ if TYPE_CHECKING:
 
 
 def chosen(
-    connection: Connection, filters: Filters, *, among: tuple[int, int] | None = None
+    connection: Connection,
+    filters: Filters,
+    *,
+    among: tuple[int, int] | None = None,
+    few: bool = False,
 ) -> ColumnElement[bool]:
     """Return the condition on mentions, their links and metrics that ``filters`` stand for.
 
-    ``among`` is as in :func:`storage.finding.holds`.
+    ``among`` is as in :func:`storage.finding.holds`. ``few`` tells that few mentions match: a topic's are
+    collected first then, else each mention is asked for its topics.
 
     Raises ``ConfigError`` for an organization, channel or topic that the store does not have.
     """
@@ -46,10 +51,16 @@ def chosen(
         ids = ids_of(connection, channels, "name", "channel", filters.channels)
         wanted.append(mentions.c.channel_id.in_(ids))
     if filters.topics:
-        wanted.append(_about(connection, filters.topics))
+        wanted.append(_about(connection, filters.topics, few=few))
     if filters.contains is not None:
         wanted.append(holds(connection, parse(filters.contains), among=among))
     return and_(true(), *wanted)
+
+
+def one_organization(connection: Connection, filters: Filters) -> int | None:
+    """Return the id of the one organization that ``filters`` ask for, or None; raises as :func:`chosen` does."""
+    ids = ids_of(connection, organizations, "slug", "organization", filters.organizations)
+    return ids[0] if len(set(ids)) == 1 else None
 
 
 def _for_whom_and_when(connection: Connection, filters: Filters) -> list[ColumnElement[bool]]:
@@ -96,15 +107,18 @@ def ids_of(connection: Connection, table: Table, natural: str, noun: str, words:
     return [known[word] for word in words]
 
 
-def _about(connection: Connection, words: Sequence[str]) -> ColumnElement[bool]:
+def _about(connection: Connection, words: Sequence[str], *, few: bool) -> ColumnElement[bool]:
     ids = dict(zip(words, ids_of(connection, topics, "slug", "topic", words), strict=True))
     if ALL in ids:
         return true()
     of_mention = select(mention_topics.c.mention_id).where(mention_topics.c.mention_id == mentions.c.id)
     named = [row for slug, row in ids.items() if slug not in PSEUDO_TOPICS]
-    ways: list[ColumnElement[bool]] = (
-        [of_mention.where(mention_topics.c.topic_id.in_(named)).exists()] if named else []
-    )
+    ways: list[ColumnElement[bool]] = []
+    if named and few:
+        tagged = select(mention_topics.c.mention_id).where(mention_topics.c.topic_id.in_(named))
+        ways.append(mentions.c.id.in_(tagged))
+    elif named:
+        ways.append(of_mention.where(mention_topics.c.topic_id.in_(named)).exists())
     if UNTAGGED in ids:
         ways.append(~of_mention.exists())
     ways.extend(stands_in(slug) for slug in (CARE, OTHER_PURPOSES, TO_REVIEW) if slug in ids)

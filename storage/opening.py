@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine, StaticPool, create_engine, event, inspect, text
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -19,7 +20,7 @@ from storage.refusals import translate
 from storage.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, FromClause
     from sqlalchemy.engine.interfaces import DBAPIConnection
 
 _BUSY_SECONDS = 30
@@ -41,7 +42,10 @@ _MIGRATION_LOCK = 7_041_776_001
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """An open database: ``writing`` begins transactions that may write, ``reading`` ones that cannot."""
+    """An open database: ``writing`` begins transactions that may write, ``reading`` ones that cannot.
+
+    Where it was opened to be read alone, neither can.
+    """
 
     place: str
     writing: Engine
@@ -69,14 +73,17 @@ class Database:
         self.writing.dispose()
 
 
-def database_url(url: str) -> URL:
-    """Return ``url`` with the driver Listener uses; raises ``ConfigError`` for one that it does not know."""
+def database_url(url: str, *, named: str = "store.url (or LISTENER_DATABASE_URL)") -> URL:
+    """Return ``url`` with the driver Listener uses; raises ``ConfigError`` for one that it does not know.
+
+    ``named`` is the setting that holds it.
+    """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         # The cause is not chained: its message may repeat the URL, and with it a password.
         raise ConfigError(
-            "store.url (or LISTENER_DATABASE_URL) is not a database URL: write "
+            f"{named} is not a database URL: write "
             "sqlite:///listener.db or postgresql+psycopg://user@host/database"
         ) from None
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
@@ -84,7 +91,7 @@ def database_url(url: str) -> URL:
     if parsed.drivername in ("postgres", "postgresql", "postgresql+psycopg"):
         return parsed.set(drivername="postgresql+psycopg")
     raise ConfigError(
-        f"store.url names {parsed.drivername!r}, which Listener does not speak: write "
+        f"{named} names {parsed.drivername!r}, which Listener does not speak: write "
         "sqlite:///listener.db or postgresql+psycopg://user@host/database"
     )
 
@@ -115,7 +122,8 @@ def connect(url: str, *, read_only: bool = False, connections: int | None = None
         )
     )
     translate(engine, place)
-    return Database(place=place, writing=engine, reading=_reading(engine))
+    reading = _reading(engine)
+    return Database(place=place, writing=reading if read_only else engine, reading=reading)
 
 
 def _patience(url: URL) -> dict[str, int]:
@@ -148,9 +156,18 @@ def _sqlite_engine(url: URL, *, read_only: bool, pool: Mapping[str, int]) -> Eng
                 raise StoreError(f"there is no database at {name} yet: `listener ingest` makes it")
             url = url.set(database=file.resolve().as_uri()).update_query_dict({"mode": "ro", "uri": "true"})
     engine = create_engine(url, connect_args=arguments, **options)
+    engine.dialect.statement_compiler = _Compiler
     event.listen(engine, "connect", _prepare_reader if read_only else _prepare)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+class _Compiler(SQLiteCompiler):
+    """Writes hints (``INDEXED BY``) behind their table, which SQLAlchemy leaves out for SQLite."""
+
+    def get_from_hint_text(self, table: FromClause, text: str | None) -> str | None:  # noqa: ARG002 - its caller's
+        """Return the hint as it was given."""
+        return text
 
 
 def _prepare_reader(connection: DBAPIConnection, _record: object) -> None:

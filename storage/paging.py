@@ -13,11 +13,26 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
-from sqlalchemy import Boolean, ColumnElement, Float, Text, and_, func, literal, or_, select, tuple_
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Float,
+    Index,
+    Text,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+)
 
+from listener.calendar import local_day
 from listener.errors import ConfigError
-from storage.schema import Moment, mentions
+from storage.schema import Moment, mention_organizations, mentions, organizations
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -26,8 +41,8 @@ NAME = ("channel", "external_id", "organization")
 """What tells one row of an answer from every other."""
 _UNFIT = ("topics", "text", "corrected")
 """Columns that no cursor holds: they are worked out for each row, or are what somebody wrote."""
-_REACHES = (50, 1_000)
-"""How many of the newest mentions are looked through first for each that is asked for."""
+_REACHES = (4, 50, 1_000)
+"""How many of the newest mentions are looked through first for each that is asked for; of words not the first."""
 _MOST_OF_A_PAGE = 500
 _BITS = 64
 """Of the largest numbers of both databases, with their sign."""
@@ -145,33 +160,70 @@ def behind(place: Place, sort: str, column: ColumnElement[Any], ties: Sequence[C
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """A stretch of time at the beginning of an answer: where it ends, and the lowest and highest id in it."""
+    """A stretch of time at the beginning of an answer, and the index that finds it.
+
+    ``ids`` are the lowest and the highest id in it, where they were asked for.
+    """
 
     condition: ColumnElement[bool]
-    ids: tuple[int, int]
+    index: Index
+    ids: tuple[int, int] | None = None
 
 
-def reaches(connection: Connection, *, sort: str, limit: int | None, place: Place | None) -> Iterator[Reach]:
-    """Yield stretches of time in which a page of a search is worth looking for, before all of the store is.
+BY_TIME = next(one for one in mentions.indexes if [*one.columns] == [mentions.c.published_at])
+"""The index that walks the mentions in the order of time."""
+BY_DAY = next(one for one in mention_organizations.indexes if mention_organizations.c.day in [*one.columns])
+"""The index that walks the mentions of one organization by their days."""
 
-    A common word has a page's worth among the newest mentions; to collect all that have it, only to show the
-    newest fifty, took SQLite most of a second at a million. Where a stretch holds a whole page, it is the page,
-    for rows are sorted by time. Nothing is yielded for other sorts, long pages, or a stretch without an end.
+
+def reaches(
+    connection: Connection,
+    *,
+    sort: str,
+    limit: int | None,
+    place: Place | None,
+    organization: int | None = None,
+    by_words: bool = False,
+) -> Iterator[Reach]:
+    """Yield stretches of time in which a page is worth looking for, before all of the store is.
+
+    What is common has a page's worth among the newest mentions (of the one ``organization``, if there is one): to
+    collect all that match, only to show the newest fifty, took SQLite most of a second at a million. Where a
+    stretch holds a whole page, it is the page, for rows are sorted by time, and an organization's days follow one
+    another as time does. ``by_words`` asks for the ids in a stretch. Nothing is yielded for other sorts, long
+    pages, or a stretch without an end.
     """
-    column = mentions.c.published_at
-    if sort.removeprefix("-") != column.name or limit is None or limit > _MOST_OF_A_PAGE:
+    if sort.removeprefix("-") != mentions.c.published_at.name or limit is None or limit > _MOST_OF_A_PAGE:
         return
     downward = sort.startswith("-")
-    for times in _REACHES:
-        order = column.desc() if downward else column.asc()
-        ahead = [] if place is None else [column <= place.value if downward else column >= place.value]
+    column: Column[Any] = mentions.c.published_at
+    start = place and place.value
+    inside: list[ColumnElement[bool]] = []
+    if organization is not None and not by_words:
+        column = mention_organizations.c.day
+        start = start and local_day(start, _zone_of(connection, organization))
+        inside.append(mention_organizations.c.organization_id == organization)
+    order = column.desc() if downward else column.asc()
+    ahead = inside if start is None else [*inside, column <= start if downward else column >= start]
+    for times in _REACHES[by_words:]:
         last = connection.execute(
             select(column).where(*ahead).order_by(order).offset(times * limit).limit(1)
         ).scalar_one_or_none()
         if last is None:
             return
-        inside = and_(column >= last if downward else column <= last, *ahead)
-        low, high = connection.execute(
-            select(func.min(mentions.c.id), func.max(mentions.c.id)).where(inside)
-        ).one()
-        yield Reach(inside, (low, high))
+        stretch = and_(*ahead, column >= last if downward else column <= last)
+        yield Reach(
+            stretch,
+            BY_TIME if column is mentions.c.published_at else BY_DAY,
+            _ids_in(connection, stretch) if by_words else None,
+        )
+
+
+def _ids_in(connection: Connection, stretch: ColumnElement[bool]) -> tuple[int, int]:
+    low, high = connection.execute(select(func.min(mentions.c.id), func.max(mentions.c.id)).where(stretch)).one()
+    return low, high
+
+
+def _zone_of(connection: Connection, organization: int) -> ZoneInfo:
+    query = select(organizations.c.timezone).where(organizations.c.id == organization)
+    return ZoneInfo(connection.execute(query).scalar_one())

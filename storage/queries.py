@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, func, literal, or_, select, union_all
+from sqlalchemy import ColumnElement, FromClause, Index, Select, func, literal, or_, select, text, union_all
 
 from listener.calendar import day_date, iso_week
+from listener.coverage import Spans
 from listener.errors import ConfigError
 from listener.settings import nearest
 from storage import schema
 from storage.changes import SignalChange, every_change
-from storage.choosing import chosen, ids_of
+from storage.choosing import chosen, one_organization
 from storage.corrected import corrected_parts
 from storage.counting import is_counted
 from storage.filters import UNSCORED, Filters
 from storage.paging import NAME, Place, behind, cursor_at, place_at, reaches
 from storage.schema import (
-    ALL,
     OTHER_PURPOSES,
     TO_REVIEW,
     UNTAGGED,
@@ -34,6 +35,7 @@ from storage.schema import (
     topics,
     week_of,
 )
+from storage.volumes import DailyVolume, WeeklyVolume, daily_volume, weekly_volume
 
 if TYPE_CHECKING:
     from sqlalchemy import CompoundSelect, RowMapping
@@ -46,15 +48,20 @@ __all__ = [
     "FRAMEWORKS",
     "NO_DOMAIN",
     "CoverageRow",
+    "DailyVolume",
     "Filters",
     "SignalChange",
+    "StreamRow",
     "WeeklyVolume",
     "count_by",
     "coverage_days",
     "cursor_at",
+    "daily_volume",
+    "replayed_until",
     "rows",
     "signal_changes",
     "stream_channels",
+    "stream_rows",
     "weekly_volume",
 ]
 
@@ -121,41 +128,62 @@ def rows(
     sort: str = "-published_at",
     limit: int | None = None,
     after: str | None = None,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Yield the mentions that match, one a mention and organization, in the columns of ``COLUMNS``.
 
     ``sort`` is a column, with ``-`` before it for descending; missing values come last, and ties stand in
     the order of channel, external id and organization. ``after`` is a cursor (:func:`cursor_at`): only rows
-    behind it are yielded. Memory stays flat however many there are. Moments are UTC. Raises ``ConfigError``
-    for a sort key, cursor, organization, channel or topic that does not exist.
+    behind it are yielded. Memory stays flat however many there are. Moments are UTC. Who may stop before the end
+    closes the generator before the store. Raises ``ConfigError`` for a sort key, cursor, organization, channel or
+    topic that does not exist.
     """
     column = _sorted_by(sort)
     place = None if after is None else place_at(after, sort, column)
     with store.database.read() as connection:
         # Days narrow the answer already.
-        if filters.contains is not None and not filters.days:
-            for reach in reaches(connection, sort=sort, limit=limit, place=place):
+        if not filters.days:
+            by_words = filters.contains is not None
+            alone = one_organization(connection, filters)
+            for reach in reaches(
+                connection, sort=sort, limit=limit, place=place, organization=alone, by_words=by_words
+            ):
                 query = _page(chosen(connection, filters, among=reach.ids), sort, place, limit)
-                found = connection.execute(query.where(reach.condition)).mappings().all()
+                query = query.where(reach.condition)
+                if not by_words:
+                    query = _by(query, reach.index)
+                found = connection.execute(query).mappings().all()
                 if len(found) == limit:
                     yield from map(_listed, found)
                     return
-        query = _page(chosen(connection, filters), sort, place, limit, by_words=filters.contains is not None)
+        query = _page(
+            chosen(connection, filters, few=True),
+            sort,
+            place,
+            limit,
+            by_index=bool(filters.contains or filters.topics),
+        )
         streaming = connection.execution_options(yield_per=_ROWS_AT_ONCE)
         # A reader that stops in the middle must not leave PostgreSQL's cursor open.
         with streaming.execute(query) as result:
             yield from map(_listed, result.mappings())
 
 
+def _by(query: Select[Any], index: Index) -> Select[Any]:
+    """Have SQLite take this index: without statistics it scans the links, whatever it is asked for."""
+    table = index.table
+    assert table is not None  # noqa: S101 - an index of the schema has its table
+    return query.with_hint(table, f"INDEXED BY {index.name}", "sqlite")
+
+
 def _page(
-    condition: ColumnElement[bool], sort: str, place: Place | None, limit: int | None, *, by_words: bool = False
+    condition: ColumnElement[bool], sort: str, place: Place | None, limit: int | None, *, by_index: bool = False
 ) -> Select[Any]:
-    """Return the query for a page; ``by_words`` tells that few mentions match, and that an index finds them."""
+    """Return the query for a page; ``by_index`` tells that few mentions match, which another index finds."""
     column = _sorted_by(sort)
     ties = [_SELECTED[name] for name in NAME]
     # A database that may walk an index of the sort key until it has met enough rows does so for rare words, too,
     # and walks through everything. No index serves this expression.
-    first = func.coalesce(column, column) if by_words else column
+    first = func.coalesce(column, column) if by_index else column
     order = first.desc() if sort.startswith("-") else first.asc()
     # An index cannot serve NULLS LAST on SQLite, so it is said only where there can be a NULL.
     if getattr(column, "nullable", True):
@@ -317,57 +345,16 @@ def _named(row: Mapping[str, Any]) -> dict[str, Any]:
     return named
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WeeklyVolume:
-    """One count of the weekly rollup: ``week`` is a week number, ``topic`` a slug or a pseudo-topic."""
+@dataclass(frozen=True, slots=True)
+class StreamRow:
+    """A stream that an organization has or had; ``read_until`` is None where nothing was read yet."""
 
-    week: int
+    id: int
+    organization: str
+    timezone: str
     channel: str
-    topic: str
-    mentions: int
-    authors: int
-    negative: int
-    neutral: int
-    positive: int
-    unscored: int
-    engagement: int
-
-
-_VOLUME = ("mentions", "authors", "negative", "neutral", "positive", "unscored", "engagement")
-
-
-def weekly_volume(store: MentionStore, *, organization: str, weeks: Sequence[int]) -> list[WeeklyVolume]:
-    """Return the counts of these weeks by channel and topic, in that order, from the rollup alone.
-
-    Channel "all" sums the channels, its authors too. A week in which nothing was heard has no rows. Raises
-    ``ConfigError`` for an organization that the store does not have.
-    """
-    volume = schema.weekly_volume
-    counts = [volume.c[name] for name in _VOLUME]
-    with store.database.read() as connection:
-        (organization_id,) = ids_of(connection, organizations, "slug", "organization", [organization])
-        chosen_weeks = (volume.c.organization_id == organization_id, volume.c.week.in_(weeks))
-        by_channel = (
-            select(volume.c.week, channels.c.name, topics.c.slug, *counts)
-            .join(channels, channels.c.id == volume.c.channel_id)
-            .join(topics, topics.c.id == volume.c.topic_id)
-            .where(*chosen_weeks)
-        )
-        together = (
-            select(volume.c.week, topics.c.slug, *(func.sum(count) for count in counts))
-            .join(topics, topics.c.id == volume.c.topic_id)
-            .where(*chosen_weeks)
-            .group_by(volume.c.week, topics.c.slug)
-        )
-        found = [_volume(*row) for row in connection.execute(by_channel)]
-        found += [_volume(week, ALL, topic, *sums) for week, topic, *sums in connection.execute(together)]
-    return sorted(found, key=lambda row: (row.week, row.channel, row.topic))
-
-
-def _volume(week: int, channel: str, topic: str, *counts: int) -> WeeklyVolume:
-    # PostgreSQL sums bigints as numeric.
-    figures = dict(zip(_VOLUME, map(int, counts), strict=True))
-    return WeeklyVolume(week=week, channel=channel, topic=topic, **figures)
+    key: str
+    read_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,8 +368,28 @@ class CoverageRow:
     lost_seconds: int
 
 
-def coverage_days(store: MentionStore, *, organization: str, first_day: int, last_day: int) -> list[CoverageRow]:
-    """Return what was read on these days, both included, by channel, stream and day."""
+def stream_rows(store: MentionStore, *, organization: str | None) -> list[StreamRow]:
+    """Return every stream that the organization has or had (None: any organization), by its id."""
+    names = (organizations.c.slug, organizations.c.timezone, channels.c.name.label("channel"))
+    query = select(streams.c.id, *names, streams.c.key, streams.c.coverage).order_by(streams.c.id)
+    with store.database.read() as connection:
+        return [
+            StreamRow(row.id, row.slug, row.timezone, row.channel, row.key, _end(Spans.from_json(row.coverage)))
+            for row in connection.execute(_of(query, organization))
+        ]
+
+
+def _end(read: Spans) -> datetime | None:
+    return read.spans[-1][1] if read.spans else None
+
+
+def coverage_days(
+    store: MentionStore, *, organization: str | None, first_day: int, last_day: int
+) -> list[CoverageRow]:
+    """Return what was read on these days, both included, by channel, stream and day.
+
+    ``organization`` None stands for all of them.
+    """
     days = schema.coverage_days
     query = (
         select(channels.c.name, days.c.stream_id, days.c.day, days.c.covered_seconds, days.c.lost_seconds)
@@ -396,17 +403,27 @@ def coverage_days(store: MentionStore, *, organization: str, first_day: int, las
 
 def stream_channels(store: MentionStore, *, organization: str) -> dict[int, str]:
     """Return the channel of each stream that the organization has or had, by the stream's id."""
-    query = select(streams.c.id, channels.c.name).order_by(streams.c.id)
-    with store.database.read() as connection:
-        return {row.id: row.name for row in connection.execute(_of(query, organization))}
+    return {row.id: row.channel for row in stream_rows(store, organization=organization)}
 
 
-def _of(query: Select[Any], organization: str) -> Select[Any]:
-    return (
-        query.join(channels, channels.c.id == streams.c.channel_id)
-        .join(organizations, organizations.c.id == streams.c.organization_id)
-        .where(organizations.c.slug == organization)
+def _of(query: Select[Any], organization: str | None) -> Select[Any]:
+    joined = query.join(channels, channels.c.id == streams.c.channel_id).join(
+        organizations, organizations.c.id == streams.c.organization_id
     )
+    return joined if organization is None else joined.where(organizations.c.slug == organization)
+
+
+def replayed_until(store: MentionStore) -> datetime | None:
+    """Return when the last change was made that a replica of PostgreSQL has; None where this is no replica.
+
+    None, too, where it has had no change since it started, so that nothing is known.
+    """
+    if store.database.is_sqlite:
+        return None
+    query = text("SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_xact_replay_timestamp() END")
+    with store.database.read() as connection:
+        moment: datetime | None = connection.execute(query).scalar_one()
+    return moment and moment.astimezone(UTC)
 
 
 def signal_changes(store: MentionStore) -> list[SignalChange]:

@@ -87,7 +87,7 @@ class LastRun:
 class StreamStatus:
     """One stream for ``listener status``.
 
-    ``mentions`` counts what the store holds of the stream's organization on the stream's channel.
+    ``mentions`` is what the rollup has counted for the stream's organization on the stream's channel.
     ``has_cursor`` says that the stream has been read before. ``holder`` is who has the stream's lease now.
     """
 

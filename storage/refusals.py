@@ -35,7 +35,8 @@ _POSTGRESQL = {
     "42501": "the role lacks a privilege: grant it the tables of Listener",
     "53100": "the server's disk is full: make room and run again, nothing that was stored is lost",
     "08": "the connection broke: check the server and run again",
-    "28": "it refuses the role or its password: check store.url or LISTENER_DATABASE_URL",
+    "28": "it refuses the role or its password: check store.url or LISTENER_DATABASE_URL, "
+    "and store.read_url or LISTENER_READ_DATABASE_URL of a replica",
     "3D": "there is no such database: create it, or check store.url",
     "40": "it had to give way to another process: run again",
     "53": "the server is out of resources: see its log, and run again",

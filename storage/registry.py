@@ -16,6 +16,7 @@ from listener.usage import Usage
 from storage.bulk import upsert
 from storage.records import CoverageDay, LastRun, PageCounts, StreamState, StreamStatus
 from storage.schema import (
+    ALL,
     Job,
     channels,
     coverage_days,
@@ -27,6 +28,7 @@ from storage.schema import (
     runs,
     streams,
     topics,
+    weekly_volume,
 )
 
 if TYPE_CHECKING:
@@ -298,13 +300,15 @@ def statuses(connection: Connection, now: datetime) -> list[StreamStatus]:
 
 
 def _held(connection: Connection) -> dict[tuple[int, int], int]:
-    owner, channel = mention_organizations.c.organization_id, mentions.c.channel_id
+    # From the rollup: to count the mentions themselves took as long as there are many.
+    every = select(topics.c.id).where(topics.c.slug == ALL).scalar_subquery()
+    owner, channel = weekly_volume.c.organization_id, weekly_volume.c.channel_id
     query = (
-        select(owner, channel, func.count())
-        .join(mentions, mentions.c.id == mention_organizations.c.mention_id)
+        select(owner, channel, func.sum(weekly_volume.c.mentions))
+        .where(weekly_volume.c.topic_id == every)
         .group_by(owner, channel)
     )
-    return {(organization, where): count for organization, where, count in connection.execute(query)}
+    return {(organization, where): int(count) for organization, where, count in connection.execute(query)}
 
 
 def _holders(connection: Connection, now: datetime) -> dict[str, str]:
@@ -315,7 +319,16 @@ def _holders(connection: Connection, now: datetime) -> dict[str, str]:
 
 
 def _last_runs(connection: Connection) -> dict[int, LastRun]:
-    newest = select(func.max(runs.c.id)).where(runs.c.job == Job.INGEST.value).group_by(runs.c.stream_id)
+    # Asked for each stream by its index: the runs of years need not be walked through.
+    newest = (
+        select(runs.c.id)
+        .where(runs.c.stream_id == streams.c.id, runs.c.job == Job.INGEST.value)
+        .order_by(runs.c.started_at.desc(), runs.c.id.desc())
+        .limit(1)
+        .correlate(streams)
+        .scalar_subquery()
+    )
+    last = select(newest.label("run_id")).select_from(streams).subquery()
     return {
         row.stream_id: LastRun(
             started_at=row.started_at,
@@ -324,7 +337,7 @@ def _last_runs(connection: Connection) -> dict[int, LastRun]:
             error=row.error,
             counts=PageCounts(*(getattr(row, name) for name in _COUNTS)),
         )
-        for row in connection.execute(select(runs).where(runs.c.id.in_(newest)))
+        for row in connection.execute(select(runs).join(last, last.c.run_id == runs.c.id))
     }
 
 

@@ -22,7 +22,7 @@ from storage.heard import HEARD, delete_hits, heard_columns, write_hits
 from storage.indexing import Worded, index_again
 from storage.registry import topic_ids
 from storage.rolling import daily_counts
-from storage.schema import channels, mention_organizations, mention_topics, mentions, topics
+from storage.schema import channels, mention_organizations, mention_topics, mentions, organizations, topics
 from storage.words import is_french
 from storage.writing import mark_days, take_turn
 
@@ -307,7 +307,11 @@ def _is_left(connection: Connection, version: str) -> bool:
 
 
 def _first_day(connection: Connection) -> int | None:
-    day: int | None = connection.execute(select(func.min(mention_organizations.c.day))).scalar_one()
+    # Of each organization by its index, not of all links.
+    links = mention_organizations
+    first = select(func.min(links.c.day)).where(links.c.organization_id == organizations.c.id).scalar_subquery()
+    firsts = select(first.label("day")).select_from(organizations).subquery()
+    day: int | None = connection.execute(select(func.min(firsts.c.day))).scalar_one()
     return day
 
 

@@ -4,11 +4,16 @@ A mention counts once in the topic "all"; whether it counts in each of its topic
 out for its purpose or until it is reviewed, is told in :mod:`storage.counting`. What the organization wrote itself
 is left out; a tombstone goes on counting. Engagement is likes + replies + shares, as far as they
 are given. A week's authors are its distinct pseudonyms in a channel.
+
+Days are counted for one organization at a time, a chunk in one transaction. On PostgreSQL several processes may
+count at once, each another organization; which of them, and whether chunk by chunk through :func:`roll_up` or
+handed out from :func:`dirty_chunks` to :func:`count_chunk`, does not matter. What all organizations have together
+is summed from that at the end (:mod:`storage.totals`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -44,6 +49,7 @@ from storage.schema import (
     weekly_volume,
     weeks,
 )
+from storage.totals import mark_all_totals, mark_totals, sum_totals
 
 if TYPE_CHECKING:
     from sqlalchemy import CompoundSelect, Connection, Join
@@ -54,28 +60,59 @@ REBUILD_CHUNK_DAYS = 91
 """How many days a rebuild counts in one transaction: whole weeks, so that few are counted twice, and not so many
 that a writer of a large SQLite store would wait for longer than its patience lasts."""
 
-_ROLLUP_LOCK = 7_041_776_002
-"""The PostgreSQL advisory lock under which one process at a time rolls up."""
+_ORGANIZATION_LOCK = 7_041_778
+"""The first key of the PostgreSQL advisory locks under which one process at a time counts an organization's days;
+the second is the organization's id."""
 
 _VOLUME = ("mentions", "negative", "neutral", "positive", "unscored", "engagement")
 
 
 def roll_up(database: Database, *, chunk_days: int, progress: Callable[[int], None] | None = None) -> int:
-    """Count the dirty days, chunk by chunk; return how many."""
+    """Count the dirty days, chunk by chunk, then sum their totals; return how many days were counted.
+
+    Where others do the same, they share the organizations; what was dirty at the beginning is counted at the end,
+    by whomever.
+    """
     done = 0
     while True:
         with database.write() as connection:
-            _take_turn(connection)
-            dirty = _next_dirty(connection, chunk_days)
-            if not dirty:
-                return done
-            organization_id, days = dirty
-            # Clean first, then count: a mention that is saved meanwhile marks its day again, or is counted.
-            _mark_clean(connection, organization_id, days)
-            _recount(connection, organization_id, days)
+            organization_id = _take_next(connection)
+            if organization_id is None:
+                break
+            days = _dirty(connection, organization_id, chunk_days)
+            _count(connection, organization_id, days)
         done += len(days)
-        if progress:
+        if progress and days:
             progress(done)
+    sum_totals(database, chunk_days=chunk_days)
+    return done
+
+
+def dirty_chunks(database: Database, *, chunk_days: int) -> list[tuple[int, list[int]]]:
+    """Return what waits to be counted, as organizations with at most ``chunk_days`` days in their order.
+
+    Each is a task for :func:`count_chunk`. Those of one organization wait for one another, so that workers had
+    best have another organization each.
+    """
+    chunks: list[tuple[int, list[int]]] = []
+    waiting = select(dirty_days.c.organization_id, dirty_days.c.day).distinct()
+    with database.read() as connection:
+        for organization_id, day in connection.execute(waiting.order_by(*waiting.selected_columns)):
+            if not chunks or chunks[-1][0] != organization_id or len(chunks[-1][1]) == chunk_days:
+                chunks.append((organization_id, []))
+            chunks[-1][1].append(day)
+    return chunks
+
+
+def count_chunk(database: Database, organization_id: int, days: Sequence[int]) -> None:
+    """Count these days of one organization anew, in one transaction.
+
+    To be done by any process, at any time, and as often as one likes: the counts are those of what is stored. When
+    all are counted, :func:`storage.totals.sum_totals` is left to do.
+    """
+    with database.write() as connection:
+        _take_turn(connection, organization_id)
+        _count(connection, organization_id, days)
 
 
 def mark_everything(database: Database) -> None:
@@ -95,25 +132,64 @@ def mark_everything(database: Database) -> None:
     )
     with database.write() as connection:
         connection.execute(insert(dirty_days).from_select(["organization_id", "day"], everything))
+        mark_all_totals(connection)
+        # Two who count at once would wait for each other's new weeks.
+        waiting = select(week_of(dirty_days.c.day).label("week")).distinct().order_by("week")
+        _name_weeks(connection, list(connection.execute(waiting).scalars()))
 
 
-def _take_turn(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ROLLUP_LOCK})
+def _take_turn(connection: Connection, organization_id: int, *, wait: bool = True) -> bool:
+    """Wait until nobody else counts this organization; without ``wait`` return False where somebody does."""
+    if connection.dialect.name != "postgresql":
+        return True
+    how = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
+    lock = text(f"SELECT {how}(:room, :organization)")
+    taken = connection.execute(lock, {"room": _ORGANIZATION_LOCK, "organization": organization_id}).scalar_one()
+    # The lock that waits returns nothing, which the driver gives as an empty text.
+    return wait or bool(taken)
 
 
-def _next_dirty(connection: Connection, limit: int) -> tuple[int, list[int]] | None:
-    first = connection.execute(select(func.min(dirty_days.c.organization_id))).scalar_one()
-    if first is None:
-        return None
+def _take_next(connection: Connection) -> int | None:
+    """Return the first organization that has dirty days and that nobody counts, or wait for the first.
+
+    By then its days may be clean. None where nothing is dirty.
+    """
+    first = after = _next_organization(connection, None)
+    while after is not None:
+        if _take_turn(connection, after, wait=False):
+            return after
+        after = _next_organization(connection, after)
+    if first is not None:
+        _take_turn(connection, first)
+    return first
+
+
+def _next_organization(connection: Connection, after: int | None) -> int | None:
+    query = select(func.min(dirty_days.c.organization_id))
+    if after is not None:
+        query = query.where(dirty_days.c.organization_id > after)
+    found: int | None = connection.execute(query).scalar_one()
+    return found
+
+
+def _dirty(connection: Connection, organization_id: int, limit: int) -> list[int]:
     query = (
         select(dirty_days.c.day)
-        .where(dirty_days.c.organization_id == first)
+        .where(dirty_days.c.organization_id == organization_id)
         .distinct()
         .order_by(dirty_days.c.day)
         .limit(limit)
     )
-    return first, list(connection.execute(query).scalars())
+    return list(connection.execute(query).scalars())
+
+
+def _count(connection: Connection, organization_id: int, days: Sequence[int]) -> None:
+    if not days:
+        return
+    # Clean first, then count: a mention that is saved meanwhile marks its day again, or is counted.
+    _mark_clean(connection, organization_id, days)
+    _recount(connection, organization_id, days)
+    mark_totals(connection, days)
 
 
 def _mark_clean(connection: Connection, organization_id: int, days: Sequence[int]) -> None:
@@ -152,7 +228,10 @@ def _recount(connection: Connection, organization_id: int, days: Sequence[int]) 
     )
 
 
-def _name_weeks(connection: Connection, touched: Iterable[int]) -> None:
+def _name_weeks(connection: Connection, touched: Sequence[int]) -> None:
+    """Give these weeks their names; in their order, or two transactions could wait for each other for ever."""
+    if not touched:
+        return
     connection.execute(
         upsert(connection, weeks).on_conflict_do_nothing(),
         [

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Dialect
 
-SCHEMA_VERSION = "0005"
+SCHEMA_VERSION = "0006"
 """The revision of the migrations that these tables are."""
 
 ALL = "all"
@@ -130,10 +130,10 @@ def _refers(name: str, target: str, **options: Any) -> Column[Any]:
     return Column(name, Key, ForeignKey(target), nullable=False, **options)
 
 
-def _counts() -> list[Column[Any]]:
+def _counts(number: type[Integer] = Integer) -> list[Column[Any]]:
     names = ("mentions", "negative", "neutral", "positive", "unscored")
     return [
-        *(Column(name, Integer, nullable=False) for name in names),
+        *(Column(name, number, nullable=False) for name in names),
         Column("engagement", BigInteger, nullable=False),
     ]
 
@@ -316,6 +316,7 @@ daily_volume = Table(
     _refers("channel_id", "channels.id", primary_key=True),
     _refers("topic_id", "topics.id", primary_key=True),
     *_counts(),
+    Index(None, "day"),
 )
 
 weekly_volume = Table(
@@ -327,6 +328,29 @@ weekly_volume = Table(
     _refers("topic_id", "topics.id", primary_key=True),
     *_counts(),
     Column("authors", Integer, nullable=False),
+    Index(None, "week"),
+)
+
+daily_totals = Table(
+    "daily_totals",
+    metadata,
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    _refers("channel_id", "channels.id", primary_key=True),
+    _refers("topic_id", "topics.id", primary_key=True),
+    *_counts(BigInteger),
+    comment="The sums of `daily_volume` over the organizations; a mention of two of them counts twice.",
+)
+
+weekly_totals = Table(
+    "weekly_totals",
+    metadata,
+    Column("week", Integer, primary_key=True, autoincrement=False),
+    _refers("channel_id", "channels.id", primary_key=True),
+    _refers("topic_id", "topics.id", primary_key=True),
+    *_counts(BigInteger),
+    Column("authors", BigInteger, nullable=False),
+    comment="The sums of `weekly_volume` over the organizations, the authors' too: who wrote about two of them is "
+    "two authors here.",
 )
 
 weeks = Table(
@@ -345,6 +369,15 @@ dirty_days = Table(
     _refers("organization_id", "organizations.id"),
     Column("day", Integer, nullable=False),
     Index(None, "organization_id", "day"),
+)
+
+dirty_totals = Table(
+    "dirty_totals",
+    metadata,
+    Column("id", Key, primary_key=True),
+    Column("day", Integer, nullable=False),
+    Index(None, "day"),
+    comment="Days that were counted anew, and whose totals, and those of their weeks, are to be summed anew.",
 )
 
 signal_changes = Table(

@@ -37,6 +37,7 @@ from storage import leasing, registry, rolling, spending, turns
 from storage.bulk import batches
 from storage.changes import note_version
 from storage.opening import Database, connect, ready
+from storage.paging import BY_TIME
 from storage.records import (
     CoverageDay,
     Fence,
@@ -361,6 +362,8 @@ class MentionStore:
                     mentions.c.removed_at.is_(None),
                 )
                 .order_by(mentions.c.checked_at, mentions.c.external_id)
+                # SQLite would else read all that the channel ever had.
+                .with_hint(mentions, f"INDEXED BY {BY_TIME.name}", "sqlite")
                 .execution_options(yield_per=_LOOKED_THROUGH_AT_ONCE)
             )
             with connection.execute(query) as rows:

@@ -121,6 +121,10 @@ BAD = {
         '[[organizations]]\nslug = "St E"\nname = "A"\n',
         "FILE: organizations[0].slug = 'St E': use lower-case letters, digits and single hyphens",
     ),
+    "the slug of all together": (
+        '[[organizations]]\nslug = "all"\nname = "A"\n',
+        "FILE: organizations[0].slug = 'all': \"all\" stands for every organization together; choose another slug",
+    ),
     "a slug twice": (ORGANIZATION * 2, "two organizations have the slug 'a'; each needs its own"),
     "a time zone that does not exist": (
         ORGANIZATION + 'timezone = "America/Toront"\n',
@@ -289,6 +293,11 @@ def test_a_relative_database_lies_beside_the_file(tmp_path: Path, url: str, expe
     assert load(path, environ={}).database_url == expected.format(folder=tmp_path)
     environ = {"LISTENER_DATABASE_URL": url}
     assert load(write(tmp_path, ""), environ=environ).database_url == expected.format(folder=tmp_path)
+    assert load(write(tmp_path, ""), environ=environ).read_url is None
+    path = write(tmp_path, f'[store]\nread_url = "{url}"\n')
+    assert load(path, environ={}).read_url == expected.format(folder=tmp_path)
+    environ = {"LISTENER_READ_DATABASE_URL": url}
+    assert load(write(tmp_path, ""), environ=environ).read_url == expected.format(folder=tmp_path)
 
 
 def test_without_a_file_paths_start_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

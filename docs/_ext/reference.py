@@ -85,7 +85,7 @@ def configuration() -> str:
         ("[[organizations.streams]]", StreamSettings),
     ):
         lines += [f"## {title}", "", *_keys(model), ""]
-    secrets = ["LISTENER_DATABASE_URL", "LISTENER_AUTHOR_KEY"]
+    secrets = ["LISTENER_DATABASE_URL", "LISTENER_READ_DATABASE_URL", "LISTENER_AUTHOR_KEY"]
     for channel, connector in connectors.discover().items():
         lines += [f"## [connectors.{channel}]", "", *_keys(connector.settings_model), ""]
         lines += [f"### Streams of channel {channel}", ""]

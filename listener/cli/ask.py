@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -137,7 +138,7 @@ def query(
     first, last = values.day(since, "--since"), values.day(until, "--until")
     values.in_order(first, last)
     style = style or style_for(output)
-    with state.store(read_only=True) as store:
+    with state.reading_store() as store:
         filters = queries.Filters(
             organizations=tuple(one.slug for one in values.organizations(state.settings, organization))
             if organization
@@ -174,10 +175,11 @@ def query(
         most = _ON_SCREEN if style is Format.TABLE and limit is None else limit
         # One more than is shown tells whether there are more.
         asked = None if most is None else most + 1
-        rows = queries.rows(store, filters, sort=sort, limit=asked, after=after)
-        page = _Page(rows, most, sort, is_asked=limit is not None)
         view = mention_view(several_organizations=len(state.settings.organizations) > 1)
-        write(state, page, queries.COLUMNS, style=style, output=output, view=view)
+        # A page ends before its rows do; the connection that they come by is given back first.
+        with closing(queries.rows(store, filters, sort=sort, limit=asked, after=after)) as rows:
+            page = _Page(rows, most, sort, is_asked=limit is not None)
+            write(state, page, queries.COLUMNS, style=style, output=output, view=view)
         if page.onward:
             state.say(page.onward)
 
@@ -276,7 +278,13 @@ def summary(
         typer.Option(metavar="WEEK", help="The ISO week (2026-W46); default: the last whole one."),
     ] = None,
     last: Annotated[int, typer.Option(min=1, max=530, metavar="N", help="N weeks, the last of them --week.")] = 1,
-    organization: Organizations = None,
+    organization: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SLUG",
+            help="Only this organization; may be repeated. all: every organization together, as one.",
+        ),
+    ] = None,
     style: Style = None,
     output: Annotated[
         Path | None,
@@ -290,7 +298,8 @@ def summary(
 ) -> None:
     """Export the weekly summary: volume by channel and topic, with coverage and change.
 
-    Every channel has a row for every topic, and the totals stand under "all". Topics count experiences and
+    Every channel has a row for every topic, and the totals stand under "all"; so does what every organization has
+    together, with --organization all. Topics count experiences and
     questions; what is for other purposes or waits for review stands in rows of its own. A table on the screen
     leaves out some columns, and topics that nobody mentioned in the week or the one before.
     """
@@ -301,17 +310,20 @@ def summary(
     from listener.cli import values
     from listener.clock import SystemClock
     from storage import queries
+    from storage.schema import ALL
 
     state = state_of(context)
     newest = parse_iso_week(week) if week else None
-    chosen = values.organizations(state.settings, organization or [])
-    with state.store(read_only=True) as store:
+    asked = list(dict.fromkeys(organization or ()))
+    # Says what is wrong where one is unknown, or none is configured.
+    values.organizations(state.settings, [slug for slug in asked if slug != ALL])
+    with state.reading_store() as store:
         rows = weekly.weekly_summary(
             state.settings,
             store,
             newest=newest,
             last=last,
-            organizations=tuple(one.slug for one in chosen),
+            organizations=asked,
             clock=SystemClock(),
         )
         changes = queries.signal_changes(store)

@@ -190,13 +190,17 @@ def run(
 
 def status(context: typer.Context, *, style: Style = None, output: Output = None) -> None:
     """Show each stream: when it was last read, how it went, what it has brought and what today has cost."""
-    from jobs.status import STATUS_COLUMNS, status_rows
+    from jobs.status import STATUS_COLUMNS, replica_line, status_rows
     from listener.clock import SystemClock
+    from storage.queries import replayed_until
 
-    state = state_of(context)
-    with state.store(read_only=True) as store:
-        rows = list(status_rows(state.settings, store, clock=SystemClock()))
+    state, clock = state_of(context), SystemClock()
+    with state.reading_store() as store:
+        rows = list(status_rows(state.settings, store, clock=clock))
+        replayed = replayed_until(store)
     write(state, rows, STATUS_COLUMNS, style=style, output=output, view=_status_view(rows))
+    if replayed is not None:
+        state.say(replica_line(replayed, clock.now()))
 
 
 _IF_ANY = ("worker", "failures", "paused_until", "error")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from listener.cli.confidential import secret_names, without_password
+from listener.cli.confidential import READ_URL, secret_names, without_password
 from listener.cli.options import flag
 from listener.cli.output import print_table
 from listener.cli.state import state_of
@@ -80,6 +80,8 @@ def _environment_template() -> str:
         "",
         "# Instead of store.url in listener.toml, where the address holds a password:",
         "#LISTENER_DATABASE_URL=postgresql+psycopg://listener:PASSWORD@localhost/listener",
+        "# Instead of store.read_url, a replica that is only read:",
+        "#LISTENER_READ_DATABASE_URL=postgresql+psycopg://reader:PASSWORD@replica/listener",
     ]
     for channel, connector in connectors.discover().items():
         lines += ["", f"# {channel}"]
@@ -139,6 +141,8 @@ def _findings(state: State, *, online: bool) -> Iterator[tuple[str, str | Listen
     )
     yield "taxonomy", _try(lambda: f"version {state.taxonomy.version}, {len(state.taxonomy.topics)} topics")
     yield "database", _try(lambda: _write_and_read(state))
+    if settings.read_url is not None:
+        yield "replica", _try(lambda: _read(state))
     for channel in sorted({stream.channel for stream, _ in connectors.streams(settings)}):
         yield channel, _try(partial(_reach, state, channel, online=online))
         if getattr(connectors.connector_settings(settings, channel), "derived_metrics", True) is False:
@@ -182,6 +186,11 @@ def _write_and_read(state: State) -> str:
         return f"{store.database.place} takes what is written to it, and its schema is up to date"
 
 
+def _read(state: State) -> str:
+    with state.reading_store() as store:
+        return f"{store.database.place} can be read, and its schema is up to date"
+
+
 def _reach(state: State, channel: str, *, online: bool) -> str:
     import connectors
     from connectors.base import Meter
@@ -205,6 +214,8 @@ def show(context: typer.Context) -> None:
     settings = state_of(context).settings
     document = settings.model_dump(mode="json")
     document["store"]["url"] = without_password(settings.database_url)
+    if (read_url := settings.read_url) is not None:
+        document["store"]["read_url"] = without_password(read_url, named=READ_URL)
     document["connectors"] = {
         channel: connectors.connector_settings(settings, channel).model_dump(mode="json")
         for channel in connectors.discover()

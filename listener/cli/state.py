@@ -83,6 +83,25 @@ class State:
             yield store
 
     @contextmanager
+    def reading_store(self) -> Iterator[MentionStore]:
+        """Open what is only to be read: the replica of ``store.read_url`` where there is one, else the store.
+
+        Raises ``ConfigError`` for a URL that is none, ``StoreError``.
+        """
+        from listener.cli.confidential import READ_URL
+        from storage.opening import database_url
+        from storage.store import MentionStore
+
+        url = self.settings.read_url
+        if url is None:
+            with self.store(read_only=True) as store:
+                yield store
+            return
+        database_url(url, named=READ_URL)
+        with MentionStore.open(url, read_only=True) as store:
+            yield store
+
+    @contextmanager
     def rehearsal_store(self) -> Iterator[MentionStore]:
         """Open the store so that nothing can be written; an empty one in memory where there is none yet."""
         from storage.store import MentionStore

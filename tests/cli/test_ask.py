@@ -453,3 +453,16 @@ def test_a_summary_on_the_screen_leaves_out_silence(run: Run, every: list[Post])
     shown = {line.split()[2] for line in found if "youtube" in line.split()[:2]}
     assert silent
     assert not silent & shown
+
+
+def test_the_summary_of_all_organizations_together(run: Run, tmp_path: Path) -> None:
+    asked = ("summary", "--last", "2", "--format", "csv")
+    together, each = (table_of(run(*asked, *more).out) for more in (("--organization", "all"), ()))
+    assert together == [row | {"organization": "all"} for row in each]
+    both = table_of(run(*asked, "--organization", "all", "--organization", "st-elsewhere").out)
+    assert both == together + each
+    result = run("summary", "--organization", "all", "-o", tmp_path / "weekly")
+    (file,) = (tmp_path / "weekly").iterdir()
+    assert file.name == f"listener-weekly-all-{together[-1]['iso_week']}.csv"
+    assert (result.code, result.out.strip()) == (0, str(file))
+    assert run("summary", "--organization", "all", "--organization", "nowhere").code == 2

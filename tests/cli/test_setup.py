@@ -117,16 +117,19 @@ def test_config_show_holds_no_secret(run: Run, config: Path, monkeypatch: pytest
     monkeypatch.setenv(
         "LISTENER_DATABASE_URL", "postgresql+psycopg://listener:hunter2%40@db/listener?password=hunter3"
     )
+    monkeypatch.setenv("LISTENER_READ_DATABASE_URL", "postgresql+psycopg://reader:hunter4@replica/listener")
     result = run("config", "show")
     assert result.code == 0
     shown = json.loads(result.out)
-    for secret in (*demo_environment().values(), "hunter2", "hunter3"):
+    assert shown["store"]["read_url"] == "postgresql+psycopg://reader:***@replica/listener"
+    for secret in (*demo_environment().values(), "hunter2", "hunter3", "hunter4"):
         assert secret not in result.out
     assert shown["secrets"]["LISTENER_DATABASE_URL"] == "set"
     assert set(shown["secrets"].values()) == {"set"}
     assert shown["organizations"][0]["streams"][0]["every"] == "15m"
     assert shown["connectors"]["twitter"]["timeout_seconds"] == 20.0
     assert secret_values(load(config)).count("hunter2@") == 1
+    assert "hunter4" in secret_values(load(config))
     monkeypatch.setenv("LISTENER_DATABASE_URL", "http://[broken")
     assert "http://[broken" in secret_values(load(config))
 

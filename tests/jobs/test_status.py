@@ -1,11 +1,13 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from jobs.connections import stream_state
 from jobs.ingest import ingest
 from jobs.refresh import refresh
-from jobs.status import STATUS_COLUMNS, status_rows
+from jobs.status import STATUS_COLUMNS, replica_line, status_rows
 from listener.errors import RetryLater
 from listener.signals.taxonomy import Taxonomy
 
@@ -31,6 +33,7 @@ def test_every_configured_stream_has_a_row(settings, feed, store, clock, platfor
 
     feed.mentions = mentions
     ingest(settings, store, clock=clock, platforms=platforms)
+    store.roll_up()
     done = row()
     assert (done["outcome"], done["new"], done["mentions"], done["requests_today"]) == ("done", 25, 25, 3)
     assert (done["last_run"], done["read_until"], done["newest"]) == (
@@ -90,3 +93,10 @@ def test_who_pulls_a_stream_now_is_named_and_nothing_else_of_its_holder(settings
     assert worker() == "ward-7 41"
     clock.step_to(clock.now() + timedelta(minutes=1))
     assert worker() is None
+
+
+@pytest.mark.parametrize(("later", "ago"), [(3.2, "0:00:03"), (-2, "0:00:00"), (90_000, "1 day, 1:00:00")])
+def test_how_old_a_replica_may_be_is_told(later, ago):
+    replayed = datetime(2026, 11, 9, 12, 0, 1, tzinfo=UTC)
+    line = replica_line(replayed, replayed + timedelta(seconds=later))
+    assert f"2026-11-09 12:00:01 UTC, {ago} ago" in line

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from benchmarks.plans import statements
 from jobs.ingest import ingest
 from jobs.rollup import roll_up
 from jobs.summary import COLUMNS, last_whole_week, net_sentiment, share_counted, weekly_summary, write_summaries
@@ -347,3 +348,99 @@ def test_a_device_is_a_file(heard):
     device = Path("/dev/null")
     assert write_summaries(list(heard(newest=WEEK).values()), device) == [device]
     assert device.is_char_device()
+
+
+@pytest.fixture
+def two(fake, store, clock):
+    """Two organizations that hear the same platform, a day's turn apart, read into the week of 9 November."""
+    streams = [{"channel": "birdsong", "query": "elsewhere"}]
+    far = [{"channel": "birdsong", "query": "general"}, {"channel": "whisper", "query": "general"}]
+    settings = fake.make_settings(
+        fake.make_organization(streams=streams, timezone="America/Toronto"),
+        fake.make_organization(slug="general", name="General", streams=far, timezone="Pacific/Auckland"),
+    )
+    # Late on Sunday in Toronto, Monday in Auckland.
+    mentions = [
+        fake.make_mention(
+            1, text=ADMITTED, published_at=datetime(2026, 11, 9, 2, tzinfo=UTC), author=Author(id="a")
+        ),
+        fake.make_mention(
+            2, text=ADMITTED, published_at=datetime(2026, 11, 5, 2, tzinfo=UTC), author=Author(id="a")
+        ),
+    ]
+    long_ago = datetime(2026, 11, 4, tzinfo=UTC)
+    platforms = fake.FakePlatforms(
+        birdsong=fake.Feed(mentions, covered_from=long_ago), whisper=fake.Feed(covered_from=long_ago)
+    )
+    clock.step_to(datetime(2026, 11, 16, 6, tzinfo=UTC))
+    ingest(settings, store, clock=clock, platforms=platforms)
+    roll_up(store)
+
+    def rows(moment=None, **options):
+        at = SteppedClock(moment or clock.now())
+        found = weekly_summary(settings, store, clock=at, platforms=platforms, **options)
+        return {(row.organization, row.iso_week, row.channel, row.topic): row for row in found}
+
+    rows.settings, rows.platforms = settings, platforms
+    return rows
+
+
+def test_all_organizations_together_are_the_sum_of_each_in_its_own_week(two):
+    rows = two(newest=NEXT, last=2, organizations=["all", "st-elsewhere", "general"])
+    for week, each in (("2026-W45", (2, 1)), ("2026-W46", (0, 1))):
+        counted = [rows[one, week, "birdsong", "all"].mentions for one in ("st-elsewhere", "general")]
+        assert tuple(counted) == each
+        together = rows["all", week, "birdsong", "all"]
+        assert together.mentions == sum(each)
+        assert together.authors == sum(count > 0 for count in each)
+        assert rows["all", week, "all", "parking"].mentions == sum(each)
+    assert {channel for one, _, channel, _ in rows if one == "all"} == {"all", "birdsong", "whisper"}
+    last = rows["all", "2026-W46", "all", "all"]
+    assert (last.mentions, last.mentions_previous_week, last.change) == (1, 3, -2)
+
+
+def test_the_coverage_of_all_is_the_mean_over_all_streams(two):
+    rows = two(newest=NEXT, last=2, organizations=["all", "st-elsewhere", "general"])
+    for week in ("2026-W45", "2026-W46"):
+        ours, theirs, other = (
+            rows["st-elsewhere", week, "birdsong", "all"].coverage,
+            rows["general", week, "birdsong", "all"].coverage,
+            rows["general", week, "whisper", "all"].coverage,
+        )
+        assert rows["all", week, "birdsong", "all"].coverage == pytest.approx((ours + theirs) / 2, abs=1e-4)
+        assert rows["all", week, "all", "all"].coverage == pytest.approx((ours + theirs + other) / 3, abs=1e-4)
+
+
+def test_a_week_of_all_is_over_when_it_is_over_everywhere(two):
+    over_in_auckland = datetime(2026, 11, 15, 12, tzinfo=UTC)
+    assert {week for _, week, _, _ in two(over_in_auckland, organizations=["general"])} == {"2026-W46"}
+    assert {week for _, week, _, _ in two(over_in_auckland, organizations=["all"])} == {"2026-W45"}
+    two_days_on = datetime(2026, 11, 18, 4, tzinfo=UTC)
+    settled = {one: two(two_days_on, newest=NEXT, organizations=[one]) for one in ("general", "all")}
+    assert not settled["general"]["general", "2026-W46", "birdsong", "all"].provisional
+    assert settled["all"]["all", "2026-W46", "birdsong", "all"].provisional
+    later = two(two_days_on + timedelta(hours=2), newest=NEXT, organizations=["all"])
+    assert not later["all", "2026-W46", "birdsong", "all"].provisional
+
+
+def test_an_organization_that_is_no_longer_configured_still_counts_in_all(two, store):
+    left = two.settings.model_copy(update={"organizations": two.settings.organizations[:1]})
+    at = SteppedClock(datetime(2026, 11, 20, tzinfo=UTC))
+    found = weekly_summary(left, store, newest=NEXT, organizations=["all"], clock=at, platforms=two.platforms)
+    rows = {(row.channel, row.topic): row for row in found}
+    assert rows["birdsong", "all"].mentions == 1
+    # What it read counts as well.
+    assert rows["birdsong", "all"].coverage == 1.0
+    assert {row.organization for row in found} == {"all"}
+
+
+def test_reading_all_takes_as_many_statements_as_reading_one(two, store):
+    asked = []
+    for one in ("st-elsewhere", "all"):
+        with statements(store.database) as said:
+            two(newest=NEXT, last=4, organizations=[one])
+        asked.append(said)
+    # The one more asks which id the organization has.
+    assert len(asked[1]) == len(asked[0]) - 1
+    assert not any("mention_organizations" in words or "daily" in words for said in asked for words, _ in said)
+    assert not any("weekly_volume" in words for words, _ in asked[1])

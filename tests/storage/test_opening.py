@@ -48,8 +48,8 @@ def test_processes_that_open_an_empty_database_at_once_all_succeed(empty_url: st
 def test_an_older_schema_is_refused_with_the_command(store_url: str) -> None:
     database = connect(store_url)
     # To the next release this program's schema is an older one.
-    with pytest.raises(StoreError, match=r"schema 0005 is older .* 0006; run `listener db upgrade`"):
-        ready(database, wanted="0006")
+    with pytest.raises(StoreError, match=r"schema 0006 is older .* 0007; run `listener db upgrade`"):
+        ready(database, wanted="0007")
     database.close()
 
 

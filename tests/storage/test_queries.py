@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import pandas as pd
 import pytest
 from sqlalchemy import insert, select
 
@@ -20,8 +21,10 @@ from storage.queries import (
     Filters,
     count_by,
     coverage_days,
+    daily_volume,
     rows,
     stream_channels,
+    stream_rows,
     weekly_volume,
 )
 from storage.store import CoverageDay, MentionStore, Record
@@ -418,3 +421,43 @@ def test_a_topic_of_two_sources_is_named_once(filled: MentionStore) -> None:
     assert ids(filled, topics="parking") == ["a", "a", "t3_e"]
     assert next(rows(filled, Filters(), sort="external_id"))["topics"] == ["pain", "parking"]
     assert {row["topic"]: row["mentions"] for row in count_by(filled, Filters(), ["topic"])}["parking"] == 3
+
+
+def test_daily_volumes_of_one_organization_and_of_all(pulling: Any, record: Any) -> None:
+    monday = datetime(2026, 11, 9, 12, tzinfo=UTC)
+    pulling.save(record("1", at=monday), record("2", at=monday), record("3", at=monday + timedelta(days=1)))
+    pulling.save(record("1", at=monday), organization="general")
+    pulling.save(record("1", channel="reddit", at=monday, metrics=Metrics(likes=4)))
+    pulling.store.roll_up()
+    days = {"first_day": date(2026, 11, 9), "last_day": date(2026, 11, 9)}
+
+    def found(organization: str | None) -> dict[tuple[str, str], tuple[int, int, int]]:
+        volumes = daily_volume(pulling.store, organization=organization, **days)
+        assert [(row.channel, row.topic) for row in volumes] == sorted((row.channel, row.topic) for row in volumes)
+        assert {row.day for row in volumes} == {date(2026, 11, 9)}
+        return {(row.channel, row.topic): (row.mentions, row.unscored, row.engagement) for row in volumes}
+
+    ours, together = found("st-elsewhere"), found(None)
+    assert ours["twitter", "all"] == (2, 2, 0)
+    assert ours["all", "parking"] == (3, 3, 4)
+    assert together["twitter", "all"] == (3, 3, 0)
+    assert together["all", "all"] == (4, 4, 4)
+    assert found("general") == {("all", "all"): (1, 1, 0), ("all", "parking"): (1, 1, 0)} | {
+        ("twitter", topic): (1, 1, 0) for topic in ("all", "parking")
+    }
+    frame = pd.DataFrame(daily_volume(pulling.store, organization=None, **days))
+    assert frame.query("channel == 'all' and topic == 'all'")["mentions"].sum() == 4
+    later = {"first_day": date(2027, 1, 1), "last_day": date(2027, 1, 2)}
+    assert daily_volume(pulling.store, organization=None, **later) == []
+    with pytest.raises(ConfigError, match="no organization 'unheard-of'"):
+        daily_volume(pulling.store, organization="unheard-of", **days)
+
+
+def test_the_streams_of_one_organization_and_of_all(pulling: Any) -> None:
+    read = Spans(((datetime(2026, 11, 2, tzinfo=UTC), datetime(2026, 11, 9, tzinfo=UTC)),))
+    pulling.save(coverage=read)
+    pulling.stream("general", "reddit")
+    ours, theirs = stream_rows(pulling.store, organization=None)
+    assert (ours.organization, ours.channel, ours.timezone) == ("st-elsewhere", "twitter", "America/Toronto")
+    assert (ours.read_until, theirs.read_until) == (datetime(2026, 11, 9, tzinfo=UTC), None)
+    assert stream_rows(pulling.store, organization="general") == [theirs]

@@ -158,6 +158,7 @@ def test_status(pulling: Any, record: Callable[..., Record]) -> None:
     _, run = pulling.stream()
     pulling.stream(channel="reddit")
     store.finish_run(run, outcome="partial", usage=Usage(requests=2), error="a page was skipped", failures=1)
+    store.roll_up()
     reddit, twitter = store.status()
     assert (reddit.channel, reddit.has_cursor, reddit.mentions) == ("reddit", False, 0)
     assert reddit.last_run == LastRun(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,16 +13,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert, select, update
+from sqlalchemy import event, insert, select, update
 
 from listener.calendar import week_of_day
 from listener.mention import Metrics, Purpose, Sentiment
-from storage import correcting, retagging, schema
+from storage import correcting, retagging, rolling, schema
 from storage.correcting import Correction, Name
 from storage.counting import counts as is_counted
 from storage.counting import places
 from storage.queries import WeeklyVolume, weekly_volume
 from storage.store import MentionStore, Record
+from storage.totals import sum_totals
 
 MONDAY = datetime(2026, 11, 9, 12, tzinfo=UTC)
 WEEK = week_of_day(20766)
@@ -30,8 +33,22 @@ def counts(store: MentionStore) -> dict[str, set[tuple[Any, ...]]]:
     with store.database.read() as connection:
         return {
             table.name: {tuple(row) for row in connection.execute(select(table))}
-            for table in (schema.daily_volume, schema.weekly_volume)
+            for table in (
+                *(schema.daily_volume, schema.weekly_volume),
+                *(schema.daily_totals, schema.weekly_totals),
+            )
         }
+
+
+def assert_totals_are_sums(store: MentionStore) -> None:
+    """The totals added up by hand from the counts of each organization."""
+    found = counts(store)
+    for name in ("daily", "weekly"):
+        sums: dict[tuple[int, ...], list[int]] = {}
+        for _, period, channel, topic, *figures in found[f"{name}_volume"]:
+            before = sums.get((period, channel, topic), [0] * len(figures))
+            sums[period, channel, topic] = [one + other for one, other in zip(before, figures, strict=True)]
+        assert found[f"{name}_totals"] == {(*cell, *figures) for cell, figures in sums.items()}
 
 
 CARE = ("experience", "question")
@@ -197,7 +214,10 @@ def test_a_rebuild_mends_whatever_was_wrong(pulling: Any, record: Callable[..., 
     store.roll_up()
     right = counts(store)
     with store.database.write() as connection:
-        for table, period in ((schema.daily_volume, "day"), (schema.weekly_volume, "week")):
+        for table, period in (
+            *((schema.daily_volume, "day"), (schema.weekly_volume, "week")),
+            *((schema.daily_totals, "day"), (schema.weekly_totals, "week")),
+        ):
             row = connection.execute(select(table)).mappings().first()
             connection.execute(insert(table).values(dict(row) | {period: 10_000}))
             connection.execute(update(table).where(table.c[period] != 10_000).values(mentions=77))
@@ -303,8 +323,135 @@ def test_incremental_equals_rebuilt_equals_naive(
     incremental = counts(store)
     assert stored(store) == naive(store)
     assert_all_is_the_sum_of_its_parts(store)
+    assert_totals_are_sums(store)
     store.rebuild_rollups()
     assert counts(store) == incremental
+
+
+def test_a_mention_of_two_organizations_counts_for_each_in_the_totals(
+    pulling: Any, record: Callable[..., Record]
+) -> None:
+    for organization, zone in (("st-elsewhere", "America/Toronto"), ("general", "Europe/Athens")):
+        # Late on Sunday in Toronto it is Monday in Athens: each counts it in its own week.
+        late = datetime(2026, 11, 16, 1, tzinfo=UTC)
+        pulling.save(record("1", at=late, zone=zone), record("2", zone=zone), organization=organization)
+    pulling.store.roll_up()
+    weeks = weekly_volume(pulling.store, organization=None, weeks=[WEEK, WEEK + 1])
+    found = {(row.week, row.mentions, row.authors) for row in weeks if (row.channel, row.topic) == ("all", "all")}
+    assert found == {(WEEK, 3, 2), (WEEK + 1, 1, 1)}
+    assert_totals_are_sums(pulling.store)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def test_a_rebuild_that_is_killed_anywhere_goes_on(
+    pulling: Any, record: Callable[..., Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before the n-th transaction commits; then mentions come, and an ordinary rollup does the rest."""
+    store = pulling.store
+    monkeypatch.setattr(rolling, "REBUILD_CHUNK_DAYS", 5)
+    for organization in ("st-elsewhere", "general"):
+        pulling.save(
+            *(record(str(n), at=MONDAY + timedelta(days=2 * n)) for n in range(6)), organization=organization
+        )
+    store.roll_up()
+    for last in range(1, 12):
+        with store.database.write() as connection:
+            for table in counts_tables():
+                connection.execute(update(table).values(negative=55))
+        commits = 0
+
+        def count(_connection: Any, last: int = last) -> None:
+            nonlocal commits
+            commits += 1
+            if commits == last:
+                raise Killed
+
+        event.listen(store.database.writing, "commit", count)
+        try:
+            store.rebuild_rollups()
+        except Killed:
+            killed = True
+        else:
+            killed = False
+        finally:
+            event.remove(store.database.writing, "commit", count)
+        if last > 1:
+            pulling.save(record(f"later {last}", at=MONDAY + timedelta(days=last)))
+            store.roll_up()
+            assert stored(store) == naive(store)
+            assert_totals_are_sums(store)
+            assert not any(row[3] == 55 for row in counts(store)["daily_totals"])
+        if not killed:
+            break
+    assert last > 5
+    assert not killed
+
+
+def counts_tables() -> tuple[Any, ...]:
+    return (schema.daily_volume, schema.weekly_volume, schema.daily_totals, schema.weekly_totals)
+
+
+def dirty_both(pulling: Any, record: Callable[..., Record]) -> None:
+    for organization in ("st-elsewhere", "general"):
+        pulling.save(
+            *(record(str(n), at=MONDAY + timedelta(days=n)) for n in range(20)), organization=organization
+        )
+
+
+def test_chunks_are_counted_by_several_at_once(
+    pulling: Any, record: Callable[..., Record], store_url: str
+) -> None:
+    """Each with a connection of its own, in an order that would tempt two of them to wait for each other."""
+    dirty_both(pulling, record)
+    store = pulling.store
+    chunks = rolling.dirty_chunks(store.database, chunk_days=3)
+    assert [len(days) for _, days in chunks] == [3, 3, 3, 3, 3, 3, 2] * 2
+    assert sorted(day for one, days in chunks if one == chunks[0][0] for day in days) == list(range(20766, 20786))
+    together = threading.Barrier(2)
+
+    def work(tasks: list[tuple[int, list[int]]]) -> int:
+        with MentionStore.open(store_url) as own:
+            together.wait()
+            for organization_id, days in tasks:
+                rolling.count_chunk(own.database, organization_id, days)
+            return sum_totals(own.database, chunk_days=4)
+
+    with ThreadPoolExecutor(2) as pool:
+        # One does all, the other all from the last to the first: what is counted twice is counted right.
+        assert sum(pool.map(work, [chunks, chunks[::-1]])) >= 20
+    assert rolling.dirty_chunks(store.database, chunk_days=3) == []
+    assert stored(store) == naive(store)
+    assert_totals_are_sums(store)
+    assert (store.roll_up(), sum_totals(store.database, chunk_days=9)) == (0, 0)
+
+
+@pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
+def test_two_rollups_share_the_organizations(pulling: Any, record: Callable[..., Record], store_url: str) -> None:
+    """While one counts an organization another takes the next, and waits where there is none left."""
+    dirty_both(pulling, record)
+    store = pulling.store
+    told: list[int] = []
+    with MentionStore.open(store_url) as other, ThreadPoolExecutor(1) as pool:
+        with other.database.write() as connection:
+            assert rolling._take_next(connection) == 1
+            counting = pool.submit(store.roll_up, chunk_days=50, progress=told.append)
+            # It counts the one that is free, then waits for this one.
+            while not waits_for_a_lock(other):
+                assert not counting.done()
+            assert told == [20]
+        assert counting.result() == 40
+    assert stored(store) == naive(store)
+    assert_totals_are_sums(store)
+
+
+def waits_for_a_lock(store: MentionStore) -> bool:
+    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = "
+    with store.database.read() as connection:
+        own = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+        return bool(connection.exec_driver_sql(query + own).scalar_one())
 
 
 @pytest.mark.parametrize("view", ["v_weekly_volume"])

@@ -546,6 +546,13 @@ def test_cursors_that_are_none(pulling: Any, record: Make) -> None:
         sort = "edited_at" if len(wrong) > 3 and wrong != cursor[:-9] else "-published_at"
         with pytest.raises(ConfigError, match="not one that a query has printed: copy it whole"):
             list(rows(pulling.store, Filters(), sort=sort, after=wrong))
+    naive, beyond = START.replace(tzinfo=None), datetime.max.replace(tzinfo=timezone(-timedelta(hours=5)))
+    of_one = Filters(organizations=("st-elsewhere",))
+    for moment in (naive, beyond):
+        with pytest.raises(ConfigError, match="not one that a query has printed"):
+            list(rows(pulling.store, of_one, after=cursor_at({**row, "published_at": moment}, "-published_at")))
+    nowhere = cursor_at({**row, "published_at": None}, "-published_at")
+    assert list(rows(pulling.store, of_one, limit=5, after=nowhere)) == []
     for sort in ("topics", "-text", "corrected"):
         with pytest.raises(ConfigError, match="have no pages: sort by another column"):
             list(rows(pulling.store, Filters(), sort=sort, after=cursor))

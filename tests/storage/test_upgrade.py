@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ def test_the_way_back_leaves_nothing(store_url: str) -> None:
     assert check(store_url) == []
 
 
+START = datetime(2026, 11, 9, 12, tzinfo=UTC)
 AT = "'2026-11-09 12:00:00.000000'"
 FIRST = (
     "INSERT INTO organizations (id, slug, name, timezone) VALUES (1, 'st-elsewhere', 'x', 'America/Toronto')",
@@ -130,6 +132,45 @@ def test_the_way_back_to_the_first_schema_and_up_again(pulling: Any, record: Any
     assert check(store_url) == []
 
 
+def totals(url: str) -> list[list[tuple[Any, ...]]]:
+    database = connect(url)
+    with database.read() as connection:
+        found = [
+            [tuple(row) for row in connection.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2, 3"))]
+            for table in ("daily_totals", "weekly_totals")
+        ]
+    database.close()
+    return found
+
+
+def test_the_upgrade_sums_what_is_counted_already(pulling: Any, record: Any, store_url: str) -> None:
+    pulling.save(record("1"), record("2", at=START + timedelta(days=9)))
+    pulling.save(record("1"), organization="general")
+    pulling.store.roll_up()
+    before = totals(store_url)
+    assert [len(table) for table in before] == [4, 4]
+    database = connect(store_url)
+    with database.write() as connection:
+        command.downgrade(alembic_config(connection), "0005")
+    database.close()
+    assert upgrade(store_url) == ("0005", SCHEMA_VERSION)
+    assert totals(store_url) == before
+    assert check(store_url) == []
+
+
+def test_postgresql_vacuums_the_big_tables_early(postgresql_url: str) -> None:
+    database = connect(postgresql_url)
+    with database.write() as connection:
+        told = dict(tuple(row) for row in connection.execute(text("SELECT relname, reloptions FROM pg_class")))
+        assert "fillfactor=85" in told["mentions"]
+        for name in ("mentions", "mention_organizations", "mention_topics", "mention_metrics", "mention_words"):
+            assert "autovacuum_vacuum_insert_scale_factor=0.05" in told[name]
+        command.downgrade(alembic_config(connection), "0005")
+        options = connection.execute(text("SELECT reloptions FROM pg_class WHERE relname = 'mentions'"))
+        assert options.scalar_one() is None
+    database.close()
+
+
 @pytest.mark.parametrize("score", ["-0.1", "1.1"])
 def test_a_probability_lies_between_0_and_1(pulling: Any, record: Any, score: str) -> None:
     pulling.save(record())
@@ -185,6 +226,8 @@ def test_miscounts_are_told_but_not_what_waits_to_be_counted(
     assert check(store_url) == [
         "1 days of st-elsewhere are miscounted: run `listener rollup --rebuild`",
         "1 weeks of st-elsewhere are miscounted: run `listener rollup --rebuild`",
+        "the totals of 1 days are not the sums over the organizations: run `listener rollup --rebuild`",
+        "the totals of 1 weeks are not the sums over the organizations: run `listener rollup --rebuild`",
     ]
     pulling.store.rebuild_rollups()
     assert check(store_url) == []
