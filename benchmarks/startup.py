@@ -1,4 +1,7 @@
-"""How long the command takes to answer at all, beside Python itself and the library its commands are made with."""
+"""How long the command takes to answer, beside Python itself and the library its commands are made with.
+
+`summary` is asked of the demo's store, which is made first.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,24 @@ if TYPE_CHECKING:
     from benchmarks.databases import Databases
 
 TIMES = {"small": 3, "full": 15}
+GOALS = {"listener --help": 500, "listener summary": 1_000}
+"""Milliseconds of wall time that these are to stay below."""
 
 
-def run(_databases: Databases, scale: str) -> None:
+def run(databases: Databases, scale: str) -> None:
     """Start each command in turn, so often, and print the medians."""
+    progress("start-up: making the demo's store")
+    demo = databases.folder / "demo"
+    process(listener("demo", "--directory", str(demo)))
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
         'python -c "import typer"': [sys.executable, "-c", "import typer"],
         "listener --version": listener("--version"),
         "listener --help": listener("--help"),
         "listener query --help": listener("query", "--help"),
+        "listener summary": listener(
+            "-c", str(demo / "listener.toml"), "summary", "-o", str(databases.folder / "demo.csv")
+        ),
     }
     progress("start-up")
     taken: dict[str, list[Ended]] = {name: [] for name in commands}
@@ -34,8 +45,9 @@ def run(_databases: Databases, scale: str) -> None:
             1000 * statistics.median(each.wall for each in ended),
             1000 * statistics.median(each.cpu for each in ended),
             statistics.median(each.peak_mb for each in ended),
+            GOALS.get(name),
         )
         for name, ended in taken.items()
     ]
-    note = f"Medians of {TIMES[scale]} in turn, processes of their own."
-    show("Start-up", ("command", "wall ms", "CPU ms", "peak MB"), rows, note=note)
+    note = f"Medians of {TIMES[scale]} in turn, processes of their own; the summary is of the demo's store."
+    show("Start-up", ("command", "wall ms", "CPU ms", "peak MB", "wall ms to be below"), rows, note=note)
