@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -66,13 +67,17 @@ class Databases:
         postmaster = psutil.Process(self._postmaster)
 
         def so_far() -> float:
-            own = postmaster.cpu_times()
-            total = float(own.user + own.system + own.children_user + own.children_system)
-            for child in postmaster.children():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    times = child.cpu_times()
-                    total += times.user + times.system
-            return total
+            # A connection that ends in between would be counted neither as a child nor among the ended ones.
+            while True:
+                own = postmaster.cpu_times()
+                try:
+                    children = [child.cpu_times() for child in postmaster.children()]
+                except psutil.NoSuchProcess:
+                    children = None
+                if children is not None and postmaster.cpu_times()[2:4] == own[2:4]:
+                    running = sum(times.user + times.system for times in children)
+                    return float(own.user + own.system + own.children_user + own.children_system + running)
+                time.sleep(0.01)
 
         return so_far
 

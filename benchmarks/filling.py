@@ -47,7 +47,7 @@ RARE_WORD = "quokka"
 _RARE_EVERY = 20_000
 _TEXTS = 4_000
 # So many people write about a hospital in a week; some write twice.
-_AUTHORS_A_WEEK = 1_500
+AUTHORS_A_WEEK = 1_500
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Filling:
             moment = (start + place * step).replace(microsecond=0)
             day = local_day(moment, self._zone)
             # A step through all remainders, so that the same author comes back now and then.
-            author = f"{stream.organization} {week_of_day(day)} {self.count * 7_919 % _AUTHORS_A_WEEK}"
+            author = f"{stream.organization} {week_of_day(day)} {self.count * 7_919 % AUTHORS_A_WEEK}"
             mention = Mention(
                 channel=stream.channel,
                 external_id=f"{stream.channel}_{self.count:08x}",

@@ -1,4 +1,4 @@
-"""How long a question takes, at ten thousand, a hundred thousand and a million mentions."""
+"""How long a question takes, at ten thousand, a hundred thousand and a million mentions; ten million if asked."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import filling, world
 from benchmarks.measure import Cost, cost, median_cost, progress, show
+from benchmarks.multiplying import Multiplying
 from benchmarks.plans import read_whole, statements
 from jobs.summary import weekly_summary
 from storage.queries import Filters, count_by, rows
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 SIZES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "small": {"sqlite": (2_000, 10_000), "postgresql": (1_000, 5_000)},
     "full": {"sqlite": (10_000, 100_000, 1_000_000), "postgresql": (10_000, 100_000, 1_000_000)},
+    "huge": {"sqlite": (10_000, 100_000, 1_000_000), "postgresql": (20_000, 100_000, 1_000_000, 10_000_000)},
 }
 """Mentions in the store, by scale and database."""
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
@@ -41,6 +43,8 @@ class Answers:
 
     kind: str
     sizes: tuple[int, ...]
+    multiplied: bool
+    """Whether all but the least store was made on the server, of copies of the least."""
     costs: dict[tuple[str, int], Cost] = field(default_factory=dict)
     whole: dict[str, list[str]] = field(default_factory=dict)
     filled: list[tuple[int, Cost, Cost]] = field(default_factory=list)
@@ -51,8 +55,9 @@ def run(databases: Databases, scale: str) -> Path:
     configs = {}
     for kind, sizes in SIZES[scale].items():
         url = databases.url(kind)
+        multiplied = scale == "huge" and kind == "postgresql"
         configs[kind] = filling.write_config(databases.folder / f"latency-{kind}", url)
-        answers = _ask(databases, world.settings_of(configs[kind]), url, Answers(kind, sizes))
+        answers = _ask(databases, world.settings_of(configs[kind]), url, Answers(kind, sizes, multiplied))
         _show(answers)
         if kind != "sqlite":
             databases.drop(url)
@@ -63,9 +68,16 @@ def _ask(databases: Databases, settings: Settings, url: str, answers: Answers) -
     server = databases.server_cpu(answers.kind)
     with MentionStore.open(url, clock=world.clock()) as store:
         filler = filling.Filling(store, settings)
+        multiplying: Multiplying | None = None
         for size in answers.sizes:
             progress(f"latency: {NAMES[answers.kind]}, filling up to {size:,} mentions")
-            answers.filled.append((size, *filler.grow(size, server=server)))
+            if answers.multiplied and multiplying is None and filler.count:
+                multiplying = Multiplying(url, settings)
+            if multiplying:
+                copying = cost(partial(multiplying.grow, size), server=server)
+                answers.filled.append((size, copying, cost(store.roll_up, server=server)))
+            else:
+                answers.filled.append((size, *filler.grow(size, server=server)))
             databases.settle(url)
             progress(f"latency: {NAMES[answers.kind]}, asking {size:,} mentions")
             for question, ask in questions(settings, store).items():
@@ -156,4 +168,6 @@ def _show_filling(answers: Answers) -> None:
         *("rollup, CPU s", "rollup, wall s", "server CPU s"),
     )
     note = f"Ready records in pages of {filling.PAGE:,}; the rollup recounts every day of two years."
+    if answers.multiplied:
+        note += " All but the first were copied on the server, a mention to other weeks, without the store."
     show(f"Filling {NAMES[answers.kind]}", head, table, note=note)

@@ -1,4 +1,7 @@
-"""How long the command takes to answer at all, beside Python itself and the library its commands are made with."""
+"""How long the command takes to answer, beside Python itself and the library its commands are made with.
+
+`summary` is asked of the demo's store, which is made first: not for a look in a minute.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ if TYPE_CHECKING:
     from benchmarks.databases import Databases
 
 TIMES = {"small": 3, "full": 15}
+GOALS = {"listener --help": 500, "listener summary": 1_000}
+"""Milliseconds of wall time that these are to stay below."""
 
 
-def run(_databases: Databases, scale: str) -> None:
+def run(databases: Databases, scale: str) -> None:
     """Start each command in turn, so often, and print the medians."""
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
@@ -23,6 +28,12 @@ def run(_databases: Databases, scale: str) -> None:
         "listener --help": listener("--help"),
         "listener query --help": listener("query", "--help"),
     }
+    if scale != "small":
+        progress("start-up: making the demo's store")
+        demo = databases.folder / "demo"
+        process(listener("demo", "--directory", str(demo)))
+        config = str(demo / "listener.toml")
+        commands["listener summary"] = listener("-c", config, "summary", "-o", str(databases.folder / "demo.csv"))
     progress("start-up")
     taken: dict[str, list[Ended]] = {name: [] for name in commands}
     for _ in range(TIMES[scale]):
@@ -34,8 +45,9 @@ def run(_databases: Databases, scale: str) -> None:
             1000 * statistics.median(each.wall for each in ended),
             1000 * statistics.median(each.cpu for each in ended),
             statistics.median(each.peak_mb for each in ended),
+            GOALS.get(name),
         )
         for name, ended in taken.items()
     ]
     note = f"Medians of {TIMES[scale]} in turn, processes of their own."
-    show("Start-up", ("command", "wall ms", "CPU ms", "peak MB"), rows, note=note)
+    show("Start-up", ("command", "wall ms", "CPU ms", "peak MB", "wall ms to be below"), rows, note=note)

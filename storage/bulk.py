@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ARRAY, ColumnElement, Text, any_, bindparam, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage.opening import place_of
@@ -26,6 +27,22 @@ def batches(values: Sequence[T], size: int = _AT_ONCE) -> Iterator[Sequence[T]]:
     """Yield ``values`` in slices of at most ``size``."""
     for start in range(0, len(values), size):
         yield values[start : start + size]
+
+
+def among(connection: Connection, column: ColumnElement[T], values: Sequence[T]) -> ColumnElement[bool]:
+    """Whether ``column`` is one of ``values`` (texts or whole numbers), which go as one parameter.
+
+    An ``IN`` is another statement for each number of values, and has a parameter for each: to write and to read
+    those costs more than to look the values up.
+    """
+    if connection.dialect.name == "sqlite":
+        told = json.dumps(values, ensure_ascii=False)
+        # SQLite's JSON ends a text at a NUL.
+        if "\\u0000" in told:
+            return column.in_(values)
+        each = func.json_each(bindparam(None, told, Text, unique=True)).table_valued("value")
+        return column.in_(select(each.c.value))
+    return column == any_(bindparam(None, list(values), ARRAY(column.type), unique=True))
 
 
 def upsert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -56,15 +73,24 @@ def reserve_ids(connection: Connection, table: Table, count: int) -> list[int]:
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert ``rows``, which all have the same keys: by ``executemany`` on SQLite, ``COPY`` on PostgreSQL.
+    """Insert ``rows``, which all have the same keys, as :func:`insert_tuples` does."""
+    if rows:
+        names = tuple(rows[0])
+        insert_tuples(connection, table, names, [tuple([row[name] for name in names]) for row in rows])
+
+
+def insert_tuples(
+    connection: Connection, table: Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Insert ``rows``, whose values are those of the columns ``names``: ``executemany`` on SQLite, else ``COPY``.
 
     Both are handed to the driver in one go: SQLAlchemy's own way through each row costs as much as the insert.
+    The values must be hashable.
     """
     if not rows:
         return
-    names = list(rows[0])
-    writers = [(name, _writer(connection, table, name)) for name in names]
-    values = [tuple([writer(row[name]) if writer else row[name] for name, writer in writers]) for row in rows]
+    given = zip(names, zip(*rows, strict=True), strict=True)
+    values = list(zip(*(_written(connection, table, name, column) for name, column in given), strict=True))
     columns = ", ".join(names)
     if connection.dialect.name == "sqlite":
         places = ", ".join("?" * len(names))
@@ -81,6 +107,12 @@ def insert_rows(connection: Connection, table: Table, rows: Sequence[Row]) -> No
             copy.write_row(row)
 
 
-def _writer(connection: Connection, table: Table, name: str) -> Callable[[Any], Any] | None:
+def _written(connection: Connection, table: Table, name: str, values: tuple[Any, ...]) -> Sequence[Any]:
+    """Return the values of a column as the driver takes them."""
     kind = table.c[name].type.dialect_impl(connection.dialect)
-    return kind.bind_processor(connection.dialect)
+    writer: Callable[[Any], Any] | None = kind.bind_processor(connection.dialect)
+    if writer is None:
+        return values
+    # The rows of a page say much the same: the moment that it is, the same phrases, no moment at all.
+    told = {value: writer(value) for value in set(values)}
+    return [told[value] for value in values]

@@ -222,7 +222,7 @@ def _write_topics(
                 "topic_id": known[slug],
                 "source": Source.HUMAN.value,
                 "score": 1.0,
-                "phrases": [],
+                "phrases": (),
             }
             for row, slugs in given.items()
             for slug in slugs

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from listener.mention import Metrics
 from storage.records import text_fingerprint
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from storage.records import Record
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_NO_FIGURES = Metrics()
+_FIGURES = tuple(metric.name for metric in fields(Metrics))
 
 
 class Fate(Enum):
@@ -35,8 +37,7 @@ class Fate(Enum):
     """The row is as it should be."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(NamedTuple):
     """What the store knows of a mention, as far as a decision needs it."""
 
     id: int
@@ -50,8 +51,7 @@ class Stored:
     """What a person has set: it is not heard over."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(NamedTuple):
     """The fate of the row, and the metrics to write (None: as they are)."""
 
     fate: Fate
@@ -120,7 +120,7 @@ def _decide_archived(record: Record, stored: Stored) -> Decision:
 def _only_missing(stored: Metrics | None, given: Metrics) -> Metrics:
     """Return the figures of ``given`` that are not stored."""
     known = stored or Metrics()
-    names = [metric.name for metric in fields(Metrics) if getattr(known, metric.name) is None]
+    names = [name for name in _FIGURES if getattr(known, name) is None]
     return Metrics(**{name: getattr(given, name) for name in names})
 
 
@@ -135,19 +135,18 @@ def _fate(record: Record, stored: Stored, *, same_text: bool, older: bool) -> Fa
 
 
 def _newer(stored: Metrics | None, given: Metrics) -> Metrics | None:
-    if given == stored:
+    if given in (stored, _NO_FIGURES):
         return None
+    if stored is None:
+        return given
     # A figure that the platform leaves out this time (some of its routes do) is not a figure that is gone.
-    known = stored or Metrics()
     merged = Metrics(
         **{
-            metric.name: value
-            if (value := getattr(given, metric.name)) is not None
-            else getattr(known, metric.name)
-            for metric in fields(Metrics)
+            name: value if (value := getattr(given, name)) is not None else getattr(stored, name)
+            for name in _FIGURES
         }
     )
-    return None if merged == known else merged
+    return None if merged == stored else merged
 
 
 def last_of_each(records: Iterable[Record]) -> list[Record]:

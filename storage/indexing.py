@@ -6,13 +6,12 @@ row holds is told in :mod:`storage.words`.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import ColumnElement, Integer, delete, func, literal_column, select, text
 
-from storage.bulk import batches, insert_rows
+from storage.bulk import batches, insert_tuples
 from storage.schema import mention_words, mentions
 from storage.words import FILLER, index_tokens
 
@@ -49,7 +48,7 @@ def index_new(connection: Connection, worded: Iterable[Worded]) -> None:
     shape = " ".join if is_sqlite else _vector
     rows = [(one.id, shape(index_tokens(one.text, one.language))) for one in worded if one.text]
     if not is_sqlite:
-        insert_rows(connection, mention_words, [{"mention_id": row, "tokens": tokens} for row, tokens in rows])
+        insert_tuples(connection, mention_words, ("mention_id", "tokens"), rows)
         return
     # Several rows a statement: FTS5 writes out what it has gathered at the end of each.
     for some in batches(rows, _ROWS_A_STATEMENT):
@@ -74,11 +73,13 @@ def forget(connection: Connection, rows: Sequence[int]) -> None:
 
 def _vector(tokens: Sequence[str]) -> str:
     """Return the tokens as a ``tsvector`` is written, with their places."""
-    places: defaultdict[str, list[str]] = defaultdict(list)
+    places: dict[str, str] = {}
     for place, token in enumerate(tokens, start=1):
-        if token != FILLER:
-            places[token].append(str(place))
-    return " ".join(f"'{token}':{','.join(found)}" for token, found in places.items())
+        if token in places:
+            places[token] += f",{place}"
+        elif token != FILLER:
+            places[token] = str(place)
+    return " ".join([f"'{token}':{told}" for token, told in places.items()])
 
 
 def fill(connection: Connection, *, progress: Callable[[int], None] | None = None) -> int:

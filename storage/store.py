@@ -34,7 +34,7 @@ from listener.coverage import Spans
 from listener.mention import Mention
 from listener.usage import Usage
 from storage import leasing, registry, rolling, spending, turns
-from storage.bulk import batches
+from storage.bulk import among, batches
 from storage.changes import note_version
 from storage.opening import Database, connect, ready
 from storage.paging import BY_TIME
@@ -187,9 +187,9 @@ class MentionStore:
             channel_id = registry.channel_id(connection, channel)
             for some in batches(external_ids):
                 query = select(mentions.c.external_id, mentions.c.text_fingerprint).where(
-                    mentions.c.channel_id == channel_id, mentions.c.external_id.in_(some)
+                    mentions.c.channel_id == channel_id, among(connection, mentions.c.external_id, some)
                 )
-                found.update((external_id, digest) for external_id, digest in connection.execute(query))
+                found.update((name, kept) for name, kept in connection.execute(query).all())
         return found
 
     def save_page(

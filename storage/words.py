@@ -134,9 +134,12 @@ def index_tokens(text: str, language: str | None) -> list[str]:
 
     What the databases' limits leave out is left out here, for both alike.
     """
-    found = list(_within(words(text)))
-    stems = [STEM + stem(word) for word in found] if is_french(language) else []
-    return [*_thinned(found), *_thinned(stems)]
+    found = words(text)
+    # So few words are within every limit, and most texts have no more.
+    is_short = len(found) <= MOST_OF_ONE_WORD
+    kept = found if is_short else list(_within(found))
+    stems = [STEM + stem(word) for word in kept] if is_french(language) else []
+    return kept + stems if is_short else [*_thinned(kept), *_thinned(stems)]
 
 
 def _within(found: Iterable[str]) -> Iterator[str]:

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import bindparam, delete, exists, insert, literal, select, text, update
+from sqlalchemy import bindparam, delete, exists, literal, select, text, update
 
 from listener.mention import Metrics
-from storage.bulk import batches, insert_rows, reserve_ids, same_keys
+from storage.bulk import among, batches, insert_tuples, reserve_ids, same_keys
 from storage.corrected import Part, corrected_parts, parts
 from storage.decide import Decision, Fate, Stored, decide, language_of, last_of_each
-from storage.heard import delete_hits, heard_columns, write_hits
+from storage.heard import HEARD, delete_hits, heard_columns, heard_values, write_hits
 from storage.indexing import Worded, forget, index_again, index_new
 from storage.records import PageCounts, Record, text_fingerprint
 from storage.schema import authors, dirty_days, mention_metrics, mention_organizations, mentions
@@ -26,10 +26,18 @@ from storage.words import is_french
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from listener.mention import Mention
+
 _CHANNEL_LOCK = 7_041_777
 """The first key of the advisory locks that make writers of one channel take turns; the second is its id."""
 
 _METRICS = tuple(metric.name for metric in fields(Metrics))
+_WORDS = ("text", "text_fingerprint", "permalink", "parent_external_id", "conversation_id")
+_MARKS = ("edited_at", "removed_at", "changed_at")
+_NEW = (
+    *("id", "channel_id", "external_id", "kind", "published_at", "first_seen_at", "checked_at"),
+    *(*_WORDS, "author_id", "language", *HEARD, *_MARKS),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +50,7 @@ class Target:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Case:
+class _Case(NamedTuple):
     """One mention of the page: its record, what is to be done, and the row that it has or gets."""
 
     record: Record
@@ -83,7 +90,10 @@ def save_mentions(connection: Connection, target: Target, records: Sequence[Reco
     _write_topics(connection, target, cases)
     relinked = _write_links(connection, target, cases)
     changed = {case.id for case in cases if case.decision.changes} | relinked
-    mark_days(connection, changed)
+    days = days_of(connection, changed.difference(case.id for case in new))
+    if target.organization_id is not None:
+        days.update((target.organization_id, case.record.day) for case in new)
+    _mark(connection, days)
     return PageCounts(len(new), len(changed) - len(new), len(records) - len(changed))
 
 
@@ -134,7 +144,9 @@ def _look_up(
     stored: dict[str, Stored] = {}
     links: dict[int, bool] = {}
     for some in batches(external_ids):
-        chosen = query.where(mentions.c.channel_id == target.channel_id, mentions.c.external_id.in_(some))
+        chosen = query.where(
+            mentions.c.channel_id == target.channel_id, among(connection, mentions.c.external_id, some)
+        )
         for (
             external_id,
             row,
@@ -146,7 +158,7 @@ def _look_up(
             measured,
             *figures,
             own,
-        ) in connection.execute(chosen):
+        ) in connection.execute(chosen).all():
             stored[external_id] = Stored(
                 id=row,
                 text_fingerprint=digest,
@@ -171,48 +183,45 @@ def _author_ids(connection: Connection, channel_id: int, cases: Iterable[_Case])
     found: dict[str, int] = {}
     for some in batches(names):
         query = select(authors.c.pseudonym, authors.c.id).where(
-            authors.c.channel_id == channel_id, authors.c.pseudonym.in_(some)
+            authors.c.channel_id == channel_id, among(connection, authors.c.pseudonym, some)
         )
-        found.update((name, row) for name, row in connection.execute(query))
+        found.update((name, kept) for name, kept in connection.execute(query).all())
     missing = [name for name in names if name not in found]
     made = dict(zip(missing, reserve_ids(connection, authors, len(missing)), strict=True))
-    insert_rows(
-        connection,
-        authors,
-        [{"id": row, "channel_id": channel_id, "pseudonym": name} for name, row in made.items()],
-    )
+    rows = [(row, channel_id, name) for name, row in made.items()]
+    insert_tuples(connection, authors, ("id", "channel_id", "pseudonym"), rows)
     return found | made
 
 
 def _insert_mentions(
     connection: Connection, target: Target, cases: Iterable[_Case], author_ids: Mapping[str, int]
 ) -> None:
-    insert_rows(
-        connection,
-        mentions,
-        [
-            {
-                "id": case.id,
-                "channel_id": target.channel_id,
-                "external_id": case.record.mention.external_id,
-                "kind": case.record.mention.kind.value,
-                "published_at": case.record.mention.published_at,
-                "first_seen_at": target.now,
-                "checked_at": target.now,
-                **_words(case),
-                **_author(case, author_ids),
-                **_heard(case),
-                **_marks(target, case),
-            }
-            for case in cases
-        ],
-    )
+    rows = [
+        (
+            case.id,
+            target.channel_id,
+            mention.external_id,
+            mention.kind.value,
+            mention.published_at,
+            target.now,
+            target.now,
+            *_words(mention),
+            _author_id(case, author_ids),
+            language_of(case.record),
+            *heard_values(case.record.signals),
+            *_marks(target, mention),
+        )
+        for case in cases
+        for mention in (case.record.mention,)
+    ]
+    insert_tuples(connection, mentions, _NEW, rows)
 
 
 def _update_mentions(
     connection: Connection, target: Target, cases: Sequence[_Case], author_ids: Mapping[str, int]
 ) -> None:
-    rows = [{"row": case.id, **values} for case in cases if (values := _new_values(target, case, author_ids))]
+    written = [case for case in cases if case.decision.fate is not Fate.KEPT]
+    rows = [{"row": case.id, **_new_values(target, case, author_ids)} for case in written]
     for alike in same_keys(rows):
         connection.execute(update(mentions).where(mentions.c.id == bindparam("row")), alike)
 
@@ -263,6 +272,9 @@ def _forget_unnamed(connection: Connection, author_ids: Sequence[int]) -> None:
 
 
 def _new_values(target: Target, case: _Case, author_ids: Mapping[str, int]) -> dict[str, Any]:
+    """Return what is to be written of a row that does not stay as it is."""
+    mention = case.record.mention
+    marks = dict(zip(_MARKS, _marks(target, mention), strict=True))
     match case.decision.fate:
         case Fate.REMOVED:
             return {
@@ -270,68 +282,52 @@ def _new_values(target: Target, case: _Case, author_ids: Mapping[str, int]) -> d
                 "text_fingerprint": "",
                 "permalink": None,
                 "author_id": None,
-                "removed_at": case.record.mention.removed_at,
+                "removed_at": mention.removed_at,
                 "changed_at": target.now,
             }
         case Fate.MARKED:
             heard = {"language": language_of(case.record)} if case.record.signals else {}
-            return _marks(target, case) | heard
+            return marks | heard
         case Fate.EDITED:
-            return _given(_words(case)) | _marks(target, case) | _heard(case)
-        case Fate.RESTORED:
+            return _given(mention) | marks | _heard(case)
+        case _:  # Fate.RESTORED
             heard = _heard(case) if case.record.signals else {}
-            return _given(_words(case)) | _marks(target, case) | _author(case, author_ids) | heard
-        case _:
-            return {}
+            return _given(mention) | marks | {"author_id": _author_id(case, author_ids)} | heard
 
 
-def _author(case: _Case, author_ids: Mapping[str, int]) -> dict[str, Any]:
-    return {"author_id": author_ids[case.record.pseudonym or ""] if _names_author(case) else None}
+def _author_id(case: _Case, author_ids: Mapping[str, int]) -> int | None:
+    return author_ids[case.record.pseudonym or ""] if _names_author(case) else None
 
 
-def _words(case: _Case) -> dict[str, Any]:
-    mention = case.record.mention
-    gone = mention.removed_at is not None
-    return {
-        "text": "" if gone else mention.text,
-        "text_fingerprint": "" if gone else text_fingerprint(mention.text),
-        "permalink": None if gone else mention.permalink,
-        "parent_external_id": mention.parent_external_id,
-        "conversation_id": mention.conversation_id,
-    }
+def _words(mention: Mention) -> tuple[str | None, ...]:
+    around = (mention.parent_external_id, mention.conversation_id)
+    if mention.removed_at is not None:
+        return ("", "", None, *around)
+    return (mention.text, text_fingerprint(mention.text), mention.permalink, *around)
 
 
-def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+def _given(mention: Mention) -> dict[str, Any]:
     # What one route of a platform leaves out (a look-up by id knows no thread) is not gone.
-    return {name: value for name, value in values.items() if value is not None}
+    words = zip(_WORDS, _words(mention), strict=True)
+    return {name: value for name, value in words if value is not None}
 
 
 def _heard(case: _Case) -> dict[str, Any]:
     return {"language": language_of(case.record), **heard_columns(case.record.signals, case.corrected)}
 
 
-def _marks(target: Target, case: _Case) -> dict[str, Any]:
-    mention = case.record.mention
-    return {
-        "edited_at": mention.edited_at,
-        "removed_at": mention.removed_at,
-        "changed_at": target.now,
-    }
+def _marks(target: Target, mention: Mention) -> tuple[datetime | None, ...]:
+    return (mention.edited_at, mention.removed_at, target.now)
 
 
 def _write_metrics(connection: Connection, target: Target, cases: Iterable[_Case]) -> None:
     counted = [case for case in cases if case.decision.metrics is not None]
     rows = [
-        {
-            "mention_id": case.id,
-            "observed_at": target.now,
-            **{name: getattr(case.decision.metrics, name) for name in _METRICS},
-        }
-        for case in counted
+        (case.id, target.now, *(getattr(case.decision.metrics, name) for name in _METRICS)) for case in counted
     ]
     for some in batches([case.id for case in counted if case.decision.fate is not Fate.NEW]):
         connection.execute(delete(mention_metrics).where(mention_metrics.c.mention_id.in_(some)))
-    insert_rows(connection, mention_metrics, rows)
+    insert_tuples(connection, mention_metrics, ("mention_id", "observed_at", *_METRICS), rows)
 
 
 def _write_topics(connection: Connection, target: Target, cases: Iterable[_Case]) -> None:
@@ -353,18 +349,11 @@ def _write_links(connection: Connection, target: Target, cases: Iterable[_Case])
     gone = {case.id for case in cases if case.record.mention.removed_at and case.decision.fate is not Fate.NEW}
     fresh = [case for case in cases if not case.linked and case.id not in gone]
     other = [case for case in cases if case.linked and _turns(case) and case.id not in gone]
-    insert_rows(
+    insert_tuples(
         connection,
         mention_organizations,
-        [
-            {
-                "mention_id": case.id,
-                "organization_id": target.organization_id,
-                "day": case.record.day,
-                "own": case.record.own,
-            }
-            for case in fresh
-        ],
+        ("mention_id", "organization_id", "day", "own"),
+        [(case.id, target.organization_id, case.record.day, case.record.own) for case in fresh],
     )
     if other:
         connection.execute(
@@ -403,12 +392,12 @@ def mark_days(connection: Connection, changed: Iterable[int]) -> int:
     Returns how many.
     """
     days = days_of(connection, changed)
-    if days:
-        connection.execute(
-            insert(dirty_days),
-            [{"organization_id": organization, "day": day} for organization, day in sorted(days)],
-        )
+    _mark(connection, days)
     return len(days)
+
+
+def _mark(connection: Connection, days: Iterable[tuple[int, int]]) -> None:
+    insert_tuples(connection, dirty_days, ("organization_id", "day"), sorted(days))
 
 
 def mark_checked(connection: Connection, channel_id: int, external_ids: Sequence[str], now: datetime) -> None:

@@ -34,6 +34,20 @@ def only(store: MentionStore, table: Any) -> dict[str, Any]:
     return row
 
 
+@pytest.mark.parametrize("name", ['a"b', "a'b", "a\\b", "[1]", "%s", "{,}", "é\u2028", "🙂", "\x1f", "1e3", ""])
+def test_a_mention_is_known_by_whatever_id_it_has(pulling: Any, record: Callable[..., Record], name: str) -> None:
+    assert pulling.save(record(name), record("other")) == PageCounts(inserted=2)
+    assert pulling.save(record(name)) == PageCounts(unchanged=1)
+    assert pulling.store.known("twitter", [name, "none"]) == {name: text_fingerprint("parking was hard")}
+
+
+def test_a_nul_in_an_id_does_not_cut_it(pulling: Any, record: Callable[..., Record]) -> None:
+    if not pulling.store.database.is_sqlite:
+        pytest.skip("PostgreSQL takes no NUL")
+    assert pulling.save(record("a\0b"), record("a")) == PageCounts(inserted=2)
+    assert pulling.save(record("a\0b"), record("a\0c")) == PageCounts(inserted=1, unchanged=1)
+
+
 def topics_of(store: MentionStore) -> set[tuple[str, str]]:
     query = select(schema.topics.c.slug, schema.mention_topics.c.source).join(
         schema.mention_topics, schema.mention_topics.c.topic_id == schema.topics.c.id

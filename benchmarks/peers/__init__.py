@@ -1,0 +1,1 @@
+"""The whole path beside its peers; each script here runs in an environment of its own."""
