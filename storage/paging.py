@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, and_, func, literal, or_, select, tuple_
 
 from listener.errors import ConfigError
+from storage.partitions import is_partitioned
 from storage.schema import Moment, mentions
 
 if TYPE_CHECKING:
@@ -130,4 +131,6 @@ def reaches(connection: Connection, *, sort: str, limit: int | None, place: Plac
         low, high = connection.execute(
             select(func.min(mentions.c.id), func.max(mentions.c.id)).where(inside)
         ).one()
-        yield Reach(inside, (low, high))
+        # The ids of a partitioned store say in which months that is.
+        months = [mentions.c.id.between(low, high)] if is_partitioned(connection) else []
+        yield Reach(and_(inside, *months), (low, high))

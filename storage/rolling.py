@@ -30,6 +30,7 @@ from listener.calendar import iso_week, week_end, week_of_day, week_start
 from listener.mention import Sentiment
 from storage.bulk import upsert
 from storage.counting import is_counted, standing
+from storage.partitions import in_days
 from storage.schema import (
     ALL,
     UNTAGGED,
@@ -65,7 +66,7 @@ def roll_up(database: Database, *, chunk_days: int, progress: Callable[[int], No
     done = 0
     while True:
         with database.write() as connection:
-            _take_turn(connection)
+            wait_for_turn(connection)
             dirty = _next_dirty(connection, chunk_days)
             if not dirty:
                 return done
@@ -97,7 +98,8 @@ def mark_everything(database: Database) -> None:
         connection.execute(insert(dirty_days).from_select(["organization_id", "day"], everything))
 
 
-def _take_turn(connection: Connection) -> None:
+def wait_for_turn(connection: Connection) -> None:
+    """Wait until no other transaction rolls up."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ROLLUP_LOCK})
 
@@ -125,20 +127,17 @@ def _mark_clean(connection: Connection, organization_id: int, days: Sequence[int
 def _recount(connection: Connection, organization_id: int, days: Sequence[int]) -> None:
     touched = sorted({week_of_day(day) for day in days})
     _name_weeks(connection, touched)
-    in_days = and_(
-        mention_organizations.c.organization_id == organization_id, mention_organizations.c.day.in_(days)
-    )
+    on_days = _linked_on(connection, organization_id, days)
     connection.execute(
         delete(daily_volume).where(daily_volume.c.organization_id == organization_id, daily_volume.c.day.in_(days))
     )
     connection.execute(
         insert(daily_volume).from_select(
-            ["organization_id", "day", "channel_id", "topic_id", *_VOLUME], daily_counts(in_days)
+            ["organization_id", "day", "channel_id", "topic_id", *_VOLUME], daily_counts(on_days)
         )
     )
-    in_weeks = and_(
-        mention_organizations.c.organization_id == organization_id,
-        mention_organizations.c.day.in_([week * 7 + day for week in touched for day in range(-3, 4)]),
+    in_weeks = _linked_on(
+        connection, organization_id, [week * 7 + day for week in touched for day in range(-3, 4)]
     )
     connection.execute(
         delete(weekly_volume).where(
@@ -149,6 +148,15 @@ def _recount(connection: Connection, organization_id: int, days: Sequence[int]) 
         insert(weekly_volume).from_select(
             ["organization_id", "week", "channel_id", "topic_id", *_VOLUME, "authors"], weekly_counts(in_weeks)
         )
+    )
+
+
+def _linked_on(connection: Connection, organization_id: int, days: Sequence[int]) -> ColumnElement[bool]:
+    links = mention_organizations
+    return and_(
+        links.c.organization_id == organization_id,
+        links.c.day.in_(days),
+        in_days(connection, min(days), max(days), links.c.mention_id),
     )
 
 
