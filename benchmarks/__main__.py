@@ -6,14 +6,14 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks import archives, ingest, latency, memory, signals, startup
+from benchmarks import archives, ingest, latency, memory, partitions, signals, startup
 from benchmarks.databases import databases
 from benchmarks.measure import machine, progress, show
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NAMES = ("startup", "signals", "ingest", "archives", "latency", "memory")
+_NAMES = ("startup", "signals", "ingest", "archives", "latency", "partitions", "memory")
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     names = [name for name in _NAMES if not asked.names or name in asked.names]
     started = time.perf_counter()
     with databases() as made:
-        has_server = {"ingest", "latency"} & set(names)
+        has_server = {"ingest", "latency", "partitions"} & set(names)
         facts = machine(made.version() if has_server else None)
         show(
             "Machine", ("what", "is"), facts, note="CPU seconds are a process's own; wall time is what one waits."
@@ -43,6 +43,8 @@ def main() -> None:
             archives.run(made, asked.scale)
         if "latency" in names:
             filled = latency.run(made, asked.scale)
+        if "partitions" in names:
+            partitions.run(made, asked.scale)
         if "memory" in names:
             memory.run(made, asked.scale, filled)
     progress(f"{time.perf_counter() - started:,.0f} s in all")
