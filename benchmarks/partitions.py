@@ -1,4 +1,4 @@
-"""What partitions by the month cost and give on PostgreSQL: to make them, to save pages, to ask about two weeks."""
+"""What partitions by the month cost and give on PostgreSQL: to make them, to save pages, to ask of two weeks."""
 
 from __future__ import annotations
 
