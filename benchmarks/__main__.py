@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from benchmarks import archives, capacity, ingest, latency, memory, profile, signals, startup, store
+from benchmarks import archives, capacity, ingest, latency, memory, partitions, profile, signals, startup, store
 from benchmarks.databases import databases
 from benchmarks.measure import machine, progress, show
 from benchmarks.peers import beside
@@ -19,6 +19,7 @@ _RUNS = {
     "ingest": ingest.run,
     "archives": archives.run,
     "capacity": capacity.run,
+    "partitions": partitions.run,
 }
 _NAMES = (*_RUNS, "latency", "memory", "profile")
 _BY_NAME = ("peers", "profile")
@@ -33,7 +34,7 @@ def main() -> None:
     names = [name for name in _NAMES if name in asked.names or (not asked.names and name not in _BY_NAME)]
     started = time.perf_counter()
     with databases() as made:
-        has_server = {"ingest", "latency", "store", "capacity"} & set(names)
+        has_server = {"ingest", "latency", "store", "capacity", "partitions"} & set(names)
         facts = machine(made.version() if has_server else None)
         show(
             "Machine", ("what", "is"), facts, note="CPU seconds are a process's own; wall time is what one waits."

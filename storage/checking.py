@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Table, except_, select, true
+from sqlalchemy import ForeignKeyConstraint, Table, except_, func, select, true
 
 from listener.calendar import week_of_day
 from storage.indexing import differing
 from storage.migrating import wrong_version
 from storage.opening import Database, connect, revision
+from storage.partitions import (
+    KEYS,
+    UNIQUE_WITHIN,
+    is_of_another_day,
+    is_partitioned,
+    month_in_sql,
+    month_of_id,
+    partition_names,
+    partitioned_tables,
+    unconstrained,
+)
 from storage.rolling import daily_counts, weekly_counts
 from storage.schema import (
     SCHEMA_VERSION,
@@ -18,7 +29,9 @@ from storage.schema import (
     daily_volume,
     dirty_days,
     dirty_totals,
+    mention_organizations,
     mention_words,
+    mentions,
     metadata,
     organizations,
     weekly_totals,
@@ -44,6 +57,7 @@ def check(url: str) -> list[str]:
             return [
                 *_unsound(database, connection),
                 *_drifted(connection),
+                *_misplaced(connection),
                 *_misindexed(connection),
                 *_miscounted(connection),
                 *_missummed(connection),
@@ -73,14 +87,61 @@ def _drifted(connection: Connection) -> Iterator[str]:
 
 
 def _is_compared(connection: Connection) -> Callable[..., bool]:
-    # FTS5 keeps tables of its own beside the index, and knows neither types nor keys.
     is_sqlite = connection.dialect.name == "sqlite"
+    parents = {table.name for table in partitioned_tables(connection)}
+    partitions = {name for table in KEYS for name in partition_names(connection, table)}
 
     def compared(thing: Any, name: str, kind: str, *_: Any) -> bool:
+        if kind == "foreign_key_constraint" and _target(thing) in partitions:
+            # PostgreSQL's own, of a key that points at the whole table.
+            return False
+        if kind in ("unique_constraint", "foreign_key_constraint") and thing.table.name in parents:
+            return not _holds_within_partitions(thing)
         table = thing.table.name if kind == "index" else name
-        return not (is_sqlite and kind in ("table", "index") and table.startswith(mention_words.name))
+        # FTS5 keeps tables of its own beside the index, and knows neither types nor keys.
+        is_fts5 = is_sqlite and table.startswith(mention_words.name)
+        return not (kind in ("table", "index") and (is_fts5 or table in partitions))
 
     return compared
+
+
+def _holds_within_partitions(constraint: Any) -> bool:
+    if isinstance(constraint, ForeignKeyConstraint):
+        return _target(constraint) == mentions.name
+    return [column.name for column in constraint.columns] == list(UNIQUE_WITHIN)
+
+
+def _target(constraint: ForeignKeyConstraint) -> str:
+    return constraint.elements[0].target_fullname.split(".")[-2]
+
+
+def _misplaced(connection: Connection) -> Iterator[str]:
+    """Tell what only partitions can have wrong: no index goes over all of them."""
+    if not is_partitioned(connection):
+        return
+    tables = partitioned_tables(connection)
+    suffixes = {
+        table: {name.removeprefix(f"{table.name}_") for name in partition_names(connection, table)}
+        for table in tables
+    }
+    for table in tables:
+        for suffix in sorted(suffixes[table] ^ suffixes[mentions]):
+            yield f"only one of {mentions.name} and {table.name} has a partition {suffix}: restore a backup"
+        for name in unconstrained(connection, table):
+            yield f"the partition {name} was changed by hand: it has lost its unique or foreign key"
+    names = select(*(mentions.c[name] for name in UNIQUE_WITHIN)).group_by(
+        *(mentions.c[name] for name in UNIQUE_WITHIN)
+    )
+    twice = names.having(func.count() > 1).subquery()
+    if count := connection.execute(select(func.count()).select_from(twice)).scalar_one():
+        yield f"{count} mentions are stored in two months: restore a backup"
+    elsewhere = month_of_id(mentions.c.id) != month_in_sql(mentions.c.published_at)
+    if count := connection.execute(select(func.count()).select_from(mentions).where(elsewhere)).scalar_one():
+        yield f"{count} mentions are of another month than their ids say: restore a backup"
+    links = mention_organizations.join(mentions, mentions.c.id == mention_organizations.c.mention_id)
+    astray = select(func.count()).select_from(links).where(is_of_another_day())
+    if count := connection.execute(astray).scalar_one():
+        yield f"{count} mentions are counted on another day than they were published on: restore a backup"
 
 
 def _told(difference: Any) -> str:

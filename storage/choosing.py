@@ -14,6 +14,7 @@ from storage.counting import PSEUDO_TOPICS, stands_in
 from storage.expression import parse
 from storage.filters import UNSCORED, Filters
 from storage.finding import holds
+from storage.partitions import in_days
 from storage.schema import (
     ALL,
     CARE,
@@ -65,7 +66,7 @@ def one_organization(connection: Connection, filters: Filters) -> int | None:
 
 def _for_whom_and_when(connection: Connection, filters: Filters) -> list[ColumnElement[bool]]:
     ids = ids_of(connection, organizations, "slug", "organization", filters.organizations)
-    days = [_between(first, last) for first, last in filters.days]
+    days = [_between(connection, first, last) for first, last in filters.days]
     if days and not ids:
         # The index begins with the organization: naming them all lets a range of days use it.
         ids = list(connection.execute(select(organizations.c.id)).scalars())
@@ -90,9 +91,13 @@ def _alike(filters: Filters) -> list[ColumnElement[bool]]:
     return wanted
 
 
-def _between(first: int | None, last: int | None) -> ColumnElement[bool]:
+def _between(connection: Connection, first: int | None, last: int | None) -> ColumnElement[bool]:
     day = mention_organizations.c.day
-    return and_(true() if first is None else day >= first, true() if last is None else day <= last)
+    return and_(
+        true() if first is None else day >= first,
+        true() if last is None else day <= last,
+        in_days(connection, first, last, mentions.c.id, mention_organizations.c.mention_id),
+    )
 
 
 def ids_of(connection: Connection, table: Table, natural: str, noun: str, words: Sequence[str]) -> list[int]:

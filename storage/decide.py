@@ -42,6 +42,8 @@ class Stored(NamedTuple):
 
     id: int
     text_fingerprint: str
+    published_at: datetime | None = None
+    """When it was published, as it was first told: it never changes."""
     edited_at: datetime | None = None
     removed_at: datetime | None = None
     language: str | None = None

@@ -32,6 +32,7 @@ from sqlalchemy import (
 
 from listener.calendar import local_day
 from listener.errors import ConfigError
+from storage.partitions import is_partitioned
 from storage.schema import Moment, mention_organizations, mentions, organizations
 
 if TYPE_CHECKING:
@@ -212,11 +213,12 @@ def reaches(
         if last is None:
             return
         stretch = and_(*ahead, column >= last if downward else column <= last)
-        yield Reach(
-            stretch,
-            BY_TIME if column is mentions.c.published_at else BY_DAY,
-            _ids_in(connection, stretch) if by_words else None,
-        )
+        by_time = column is mentions.c.published_at
+        is_parted = by_time and is_partitioned(connection)
+        ids = _ids_in(connection, stretch) if by_words or is_parted else None
+        # The ids of a partitioned store say in which months that is.
+        months = [mentions.c.id.between(*ids)] if is_parted and ids else []
+        yield Reach(and_(stretch, *months), BY_TIME if by_time else BY_DAY, ids if by_words else None)
 
 
 def _ids_in(connection: Connection, stretch: ColumnElement[bool]) -> tuple[int, int]:

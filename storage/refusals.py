@@ -31,6 +31,7 @@ _SQLITE = {
 
 # By SQLSTATE, the longest prefix first (https://www.postgresql.org/docs/current/errcodes-appendix.html).
 _POSTGRESQL = {
+    "2BP01": "something that is not Listener's depends on its tables: drop it, and create it again afterwards",
     "25006": "it is read-only: connect to the primary, or as a role that may write",
     "42501": "the role lacks a privilege: grant it the tables of Listener",
     "53100": "the server's disk is full: make room and run again, nothing that was stored is lost",

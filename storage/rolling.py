@@ -35,6 +35,7 @@ from listener.calendar import iso_week, week_end, week_of_day, week_start
 from listener.mention import Sentiment
 from storage.bulk import upsert
 from storage.counting import is_counted, standing
+from storage.partitions import in_days
 from storage.schema import (
     ALL,
     UNTAGGED,
@@ -44,6 +45,7 @@ from storage.schema import (
     mention_organizations,
     mention_topics,
     mentions,
+    organizations,
     topics,
     week_of,
     weekly_volume,
@@ -149,6 +151,12 @@ def _take_turn(connection: Connection, organization_id: int, *, wait: bool = Tru
     return wait or bool(taken)
 
 
+def wait_for_every_turn(connection: Connection) -> None:
+    """Wait until no other transaction counts any organization; on PostgreSQL, none begins until this one ends."""
+    for organization_id in connection.execute(select(organizations.c.id).order_by(organizations.c.id)).scalars():
+        _take_turn(connection, organization_id)
+
+
 def _take_next(connection: Connection) -> int | None:
     """Return the first organization that has dirty days and that nobody counts, or wait for the first.
 
@@ -201,20 +209,17 @@ def _mark_clean(connection: Connection, organization_id: int, days: Sequence[int
 def _recount(connection: Connection, organization_id: int, days: Sequence[int]) -> None:
     touched = sorted({week_of_day(day) for day in days})
     _name_weeks(connection, touched)
-    in_days = and_(
-        mention_organizations.c.organization_id == organization_id, mention_organizations.c.day.in_(days)
-    )
+    on_days = _linked_on(connection, organization_id, days)
     connection.execute(
         delete(daily_volume).where(daily_volume.c.organization_id == organization_id, daily_volume.c.day.in_(days))
     )
     connection.execute(
         insert(daily_volume).from_select(
-            ["organization_id", "day", "channel_id", "topic_id", *_VOLUME], daily_counts(in_days)
+            ["organization_id", "day", "channel_id", "topic_id", *_VOLUME], daily_counts(on_days)
         )
     )
-    in_weeks = and_(
-        mention_organizations.c.organization_id == organization_id,
-        mention_organizations.c.day.in_([week * 7 + day for week in touched for day in range(-3, 4)]),
+    in_weeks = _linked_on(
+        connection, organization_id, [week * 7 + day for week in touched for day in range(-3, 4)]
     )
     connection.execute(
         delete(weekly_volume).where(
@@ -225,6 +230,15 @@ def _recount(connection: Connection, organization_id: int, days: Sequence[int]) 
         insert(weekly_volume).from_select(
             ["organization_id", "week", "channel_id", "topic_id", *_VOLUME, "authors"], weekly_counts(in_weeks)
         )
+    )
+
+
+def _linked_on(connection: Connection, organization_id: int, days: Sequence[int]) -> ColumnElement[bool]:
+    links = mention_organizations
+    return and_(
+        links.c.organization_id == organization_id,
+        links.c.day.in_(days),
+        in_days(connection, min(days), max(days), links.c.mention_id),
     )
 
 

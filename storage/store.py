@@ -21,7 +21,7 @@ The store owes its callers this:
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import islice
 from types import TracebackType
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import insert, select, update
 
+from listener.calendar import day_number
 from listener.clock import Clock, SystemClock
 from listener.coverage import Spans
 from listener.mention import Mention
@@ -38,6 +39,7 @@ from storage.bulk import among, batches
 from storage.changes import note_version
 from storage.opening import Database, connect, ready
 from storage.paging import BY_TIME
+from storage.partitions import in_days
 from storage.records import (
     CoverageDay,
     Fence,
@@ -353,9 +355,11 @@ class MentionStore:
         arithmetic with moments, which every database writes in its own way.
         """
         with self.database.read() as connection:
+            since_day = day_number(published_since.astimezone(UTC).date())
             query = (
                 select(mentions.c.external_id, mentions.c.published_at, mentions.c.checked_at)
                 .where(
+                    in_days(connection, since_day, None, mentions.c.id),
                     mentions.c.channel_id == registry.channel_id(connection, channel),
                     mentions.c.published_at >= published_since,
                     mentions.c.checked_at < checked_before,

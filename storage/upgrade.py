@@ -1,4 +1,4 @@
-"""Looks after the schema: upgrade it, tell its version, check everything, make a backup."""
+"""Looks after the schema: upgrade it, tell its version, partition it, check everything, make a backup."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from storage.checking import check
 from storage.indexing import rebuild
 from storage.migrating import migrate
 from storage.opening import connect, ready, revision
+from storage.partitioning import partition
 from storage.schema import SCHEMA_VERSION
 
-__all__ = ["backup", "check", "current", "reindex", "upgrade"]
+__all__ = ["backup", "check", "current", "partition", "reindex", "upgrade"]
 
 
 def upgrade(url: str) -> tuple[str | None, str]:

@@ -10,21 +10,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import bindparam, delete, exists, literal, select, text, update
 
+from listener.calendar import local_day
 from listener.mention import Metrics
 from storage.bulk import among, batches, insert_tuples, reserve_ids, same_keys
 from storage.corrected import Part, corrected_parts, parts
 from storage.decide import Decision, Fate, Stored, decide, language_of, last_of_each
 from storage.heard import HEARD, delete_hits, heard_columns, heard_values, write_hits
 from storage.indexing import Worded, forget, index_again, index_new
+from storage.partitions import in_months, is_partitioned, mention_ids
 from storage.records import PageCounts, Record, text_fingerprint
-from storage.schema import authors, dirty_days, mention_metrics, mention_organizations, mentions
+from storage.schema import authors, dirty_days, mention_metrics, mention_organizations, mentions, organizations
 from storage.words import is_french
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
+    from sqlalchemy import Column, Connection
 
     from listener.mention import Mention
 
@@ -61,6 +64,8 @@ class _Case(NamedTuple):
     corrected: frozenset[Part]
     language: str | None
     """What is stored, None where nothing is."""
+    published_at: datetime
+    """What is stored, or will be."""
 
 
 def take_turn(connection: Connection, channel_id: int) -> None:
@@ -98,11 +103,12 @@ def save_mentions(connection: Connection, target: Target, records: Sequence[Reco
 
 
 def _decide_all(connection: Connection, target: Target, records: Sequence[Record]) -> list[_Case]:
-    stored, links = _look_up(connection, target, [record.mention.external_id for record in records])
+    stored, links = _look_up(connection, target, records)
     if target.organization_id is None:
         records = [record for record in records if record.mention.external_id in stored]
     decided = [(record, decide(record, stored.get(record.mention.external_id))) for record in records]
-    new_ids = iter(reserve_ids(connection, mentions, sum(decision.fate is Fate.NEW for _, decision in decided)))
+    new = [record.mention.published_at for record, decision in decided if decision.fate is Fate.NEW]
+    new_ids = iter(mention_ids(connection, new))
     cases = []
     for record, decision in decided:
         known = stored.get(record.mention.external_id)
@@ -116,23 +122,57 @@ def _decide_all(connection: Connection, target: Target, records: Sequence[Record
                 own=links.get(row, False),
                 corrected=known.corrected if known else frozenset(),
                 language=known.language if known else None,
+                published_at=(known and known.published_at) or record.mention.published_at,
             )
         )
     return cases
 
 
 def _look_up(
-    connection: Connection, target: Target, external_ids: Sequence[str]
+    connection: Connection, target: Target, records: Sequence[Record]
 ) -> tuple[dict[str, Stored], dict[int, bool]]:
-    joined = mentions.outerjoin(mention_metrics, mention_metrics.c.mention_id == mentions.c.id).outerjoin(
+    """Return what is stored of these mentions, by external id, and whether the linked ones are own, by row."""
+    names = [record.mention.external_id for record in records]
+    if not names or not is_partitioned(connection):
+        return _read(connection, target, mentions.c.external_id, names)
+    # What is stored is of the months that the page says, but for what its platform tells without its date (a video
+    # that is gone). Looked for everywhere by name alone: a join of every month's figures would read them all.
+    moments = [record.mention.published_at for record in records]
+    stored, links = _read(connection, target, mentions.c.external_id, names, moments)
+    elsewhere = _rows_of(connection, target.channel_id, [name for name in names if name not in stored])
+    more, other_links = _read(connection, target, mentions.c.id, elsewhere)
+    return stored | more, links | other_links
+
+
+def _rows_of(connection: Connection, channel_id: int, external_ids: Sequence[str]) -> list[int]:
+    found: list[int] = []
+    for some in batches(external_ids):
+        query = select(mentions.c.id).where(mentions.c.channel_id == channel_id, mentions.c.external_id.in_(some))
+        found.extend(connection.execute(query).scalars())
+    return found
+
+
+def _read(
+    connection: Connection,
+    target: Target,
+    column: Column[Any],
+    values: Sequence[Any],
+    moments: Sequence[datetime] = (),
+) -> tuple[dict[str, Stored], dict[int, bool]]:
+    joined = mentions.outerjoin(
+        mention_metrics,
+        (mention_metrics.c.mention_id == mentions.c.id) & in_months(moments, mention_metrics.c.mention_id),
+    ).outerjoin(
         mention_organizations,
         (mention_organizations.c.mention_id == mentions.c.id)
-        & (mention_organizations.c.organization_id == target.organization_id),
+        & (mention_organizations.c.organization_id == target.organization_id)
+        & in_months(moments, mention_organizations.c.mention_id),
     )
     query = select(
         mentions.c.external_id,
         mentions.c.id,
         mentions.c.text_fingerprint,
+        mentions.c.published_at,
         mentions.c.edited_at,
         mentions.c.removed_at,
         mentions.c.language,
@@ -143,14 +183,14 @@ def _look_up(
     ).select_from(joined)
     stored: dict[str, Stored] = {}
     links: dict[int, bool] = {}
-    for some in batches(external_ids):
-        chosen = query.where(
-            mentions.c.channel_id == target.channel_id, among(connection, mentions.c.external_id, some)
-        )
+    months = in_months(moments, mentions.c.id)
+    for some in batches(values):
+        chosen = query.where(mentions.c.channel_id == target.channel_id, among(connection, column, some), months)
         for (
             external_id,
             row,
             digest,
+            published,
             edited,
             removed,
             language,
@@ -162,6 +202,7 @@ def _look_up(
             stored[external_id] = Stored(
                 id=row,
                 text_fingerprint=digest,
+                published_at=published,
                 edited_at=edited,
                 removed_at=removed,
                 language=language,
@@ -349,11 +390,12 @@ def _write_links(connection: Connection, target: Target, cases: Iterable[_Case])
     gone = {case.id for case in cases if case.record.mention.removed_at and case.decision.fate is not Fate.NEW}
     fresh = [case for case in cases if not case.linked and case.id not in gone]
     other = [case for case in cases if case.linked and _turns(case) and case.id not in gone]
+    days = _days(connection, target.organization_id, fresh)
     insert_tuples(
         connection,
         mention_organizations,
         ("mention_id", "organization_id", "day", "own"),
-        [(case.id, target.organization_id, case.record.day, case.record.own) for case in fresh],
+        [(case.id, target.organization_id, days.get(case.id, case.record.day), case.record.own) for case in fresh],
     )
     if other:
         connection.execute(
@@ -366,6 +408,16 @@ def _write_links(connection: Connection, target: Target, cases: Iterable[_Case])
             [{"row": case.id, "theirs": case.record.own} for case in other],
         )
     return {case.id for case in (*fresh, *other)}
+
+
+def _days(connection: Connection, organization_id: int, fresh: Iterable[_Case]) -> dict[int, int]:
+    """Return the organization's days of mentions that now are told to be of another moment than is stored."""
+    retold = [case for case in fresh if case.published_at != case.record.mention.published_at]
+    if not retold:
+        return {}
+    named = select(organizations.c.timezone).where(organizations.c.id == organization_id)
+    zone = ZoneInfo(connection.execute(named).scalar_one())
+    return {case.id: local_day(case.published_at, zone) for case in retold}
 
 
 def _turns(case: _Case) -> bool:

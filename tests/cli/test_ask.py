@@ -202,6 +202,17 @@ def test_the_index_can_be_made_anew(run: Run, filled: Path, every: list[Post]) -
     assert run("db", "check").code == 0
 
 
+def test_a_store_on_postgresql_is_partitioned_once(
+    run: Run, filled: Path, postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "is SQLite, which needs no partitions" in run("db", "partition").complaint
+    assert run("db", "partition", "--since", "last year").code == 2
+    monkeypatch.setenv("LISTENER_DATABASE_URL", postgresql_url)
+    assert run("db", "partition", "--since", "2024-05-06").out == "0 mentions in 2 partitions\n"
+    assert run("db", "partition").out == "partitioned already: 0 mentions in 2 partitions\n"
+    assert run("db", "check").code == 0
+
+
 def test_days_and_weeks_are_the_hospitals_own(run: Run, every: list[Post]) -> None:
     day = (SystemClock().now() - timedelta(days=3)).astimezone(ZONE).date()
     of_day = {post.external_id for post in every if post.published_at.astimezone(ZONE).date() == day}

@@ -55,11 +55,15 @@ def life(fake):
 
 
 def test_the_weekly_csv_is_the_same_to_the_byte(
-    life, tmp_path, sqlite_template, postgresql_template, new_postgresql
+    life, tmp_path, sqlite_template, postgresql_template, partitioned_template, new_postgresql
 ):
     settings, platforms, start = life
     shutil.copy(sqlite_template, tmp_path / "listener.db")
-    urls = {"sqlite": f"sqlite:///{tmp_path / 'listener.db'}", "postgresql": new_postgresql(postgresql_template)}
+    urls = {
+        "sqlite": f"sqlite:///{tmp_path / 'listener.db'}",
+        "postgresql": new_postgresql(postgresql_template),
+        "partitioned": new_postgresql(partitioned_template),
+    }
     written = {}
     for name, url in urls.items():
         clock = SteppedClock(start)
@@ -74,7 +78,7 @@ def test_the_weekly_csv_is_the_same_to_the_byte(
             )
         (path,) = write_summaries(rows, tmp_path / f"{name}.csv")
         written[name] = path.read_bytes()
-    assert written["sqlite"] == written["postgresql"]
+    assert written["sqlite"] == written["postgresql"] == written["partitioned"]
     assert written["sqlite"].count(b"\n") > 150
     assert any(row.mentions and row.topic == "parking" for row in rows)
     assert any(row.organization == "mercy" and row.mentions for row in rows)

