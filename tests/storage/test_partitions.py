@@ -230,11 +230,10 @@ def test_months_are_made_for_new_mentions_alone(
     assert name in partitions(store_url, "mention_topics")
     (numbers,) = asked(store_url, "SELECT id & (1::bigint << 36) - 1 FROM mentions_y2026m05")
     assert asked(store_url, "SELECT id FROM mentions_y2026m05") == [first_id(month_of(at(2026, 5))) + numbers]
-    run(store_url, "ALTER TABLE mentions_y2026m05 SET (autovacuum_vacuum_scale_factor = 0.02)")
+    run(store_url, "ALTER TABLE mentions_y2026m05 SET (autovacuum_vacuum_scale_factor = 0.03)")
     pulling.save(record("6", at=at(2026, 7)))
-    assert asked(store_url, "SELECT unnest(reloptions) FROM pg_class WHERE relname = 'mentions_y2026m07'") == [
-        "autovacuum_vacuum_scale_factor=0.02"
-    ]
+    parameters = asked(store_url, "SELECT unnest(reloptions) FROM pg_class WHERE relname = 'mentions_y2026m07'")
+    assert "autovacuum_vacuum_scale_factor=0.03" in parameters
 
 
 @pytest.mark.parametrize("store_url", ["partitioned"], indirect=True)

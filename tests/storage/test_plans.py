@@ -85,7 +85,7 @@ def fill(store: MentionStore) -> None:
             connection,
             schema.mention_topics,
             [
-                {"mention_id": at, "topic_id": slugs[slug], "source": "rule", "score": 1.0, "phrases": []}
+                {"mention_id": at, "topic_id": slugs[slug], "source": "rule", "score": 1.0, "phrases": ()}
                 for at, slug in tags
             ],
         )

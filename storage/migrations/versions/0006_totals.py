@@ -68,7 +68,8 @@ def upgrade() -> None:
     if op.get_bind().dialect.name != "sqlite":
         for table, parameters in STORAGE.items():
             said = ", ".join(f"{name} = {value}" for name, value in parameters.items())
-            op.execute(f"ALTER TABLE {table} SET ({said})")
+            for holder in _holders(table):
+                op.execute(f"ALTER TABLE {holder} SET ({said})")
 
 
 def downgrade() -> None:
@@ -79,4 +80,11 @@ def downgrade() -> None:
     if op.get_bind().dialect.name != "sqlite":
         for table, parameters in STORAGE.items():
             if not table.endswith("_totals"):
-                op.execute(f"ALTER TABLE {table} RESET ({', '.join(parameters)})")
+                for holder in _holders(table):
+                    op.execute(f"ALTER TABLE {holder} RESET ({', '.join(parameters)})")
+
+
+def _holders(table: str) -> list[str]:
+    """Return what holds the rows: the table, or its partitions, for a partitioned table takes no parameters."""
+    parts = sa.text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = to_regclass(:table)")
+    return list(op.get_bind().execute(parts, {"table": table}).scalars()) or [table]
