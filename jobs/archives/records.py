@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,9 @@ from storage.records import Record
 if TYPE_CHECKING:
     from jobs.archives.found import Found
     from jobs.archives.kept import Owner
+    from jobs.hearing import Hearer
+    from listener.mention import Mention
     from listener.settings import Settings
-    from listener.signals.analysis import Analyzer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class Records:
     """Makes records. ``platforms`` are the channels that a connector reads; their copies here are an archive's."""
 
     settings: Settings
-    analyzer: Analyzer
+    analyzer: Hearer
     allows_derived: Callable[[str], bool]
     platforms: Collection[str]
     _hearings: dict[Owner, Hearing] = field(default_factory=dict)
@@ -45,6 +46,17 @@ class Records:
             replace(record, archived=is_platform, own=one.heard.own if one.heard else record.own)
             for one, record in records
         ]
+
+    def unheard(
+        self, owner: Owner, found: Sequence[Found], known: Mapping[str, str]
+    ) -> Iterator[tuple[str, Mention]]:
+        """Yield what :meth:`of` would have heard: the text as it came, and the redacted mention."""
+        hearing = self._hearing(*owner)
+        for one in found:
+            if not self._is_carried(one):
+                redacted = hearing.redacted(one.mention)
+                if not is_known(redacted, known):
+                    yield one.mention.text, redacted
 
     def _is_carried(self, found: Found) -> bool:
         """Tell whether what an export says was heard is kept: it would be heard otherwise, or not at all."""
