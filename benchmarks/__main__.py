@@ -6,14 +6,14 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks import archives, ingest, latency, memory, signals, startup
+from benchmarks import archives, cluster, ingest, latency, memory, signals, startup
 from benchmarks.databases import databases
 from benchmarks.measure import machine, progress, show
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NAMES = ("startup", "signals", "ingest", "archives", "latency", "memory")
+_NAMES = ("startup", "signals", "ingest", "archives", "cluster", "latency", "memory")
 
 
 def main() -> None:
@@ -41,6 +41,8 @@ def main() -> None:
             ingest.run(made, asked.scale)
         if "archives" in names:
             archives.run(made, asked.scale)
+        if "cluster" in names:
+            cluster.run(made, asked.scale)
         if "latency" in names:
             filled = latency.run(made, asked.scale)
         if "memory" in names:

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from importlib.metadata import version
 from itertools import count
 from typing import Any
@@ -21,7 +22,7 @@ from jobs.crew import Asked, Crew, Place, Tag, Told, deadly, in_order, window_of
 from listener.errors import ConfigError, ListenerError
 from listener.signals.models import models_version
 
-_ANSWERS_WITHIN = 10
+_ANSWERS_WITHIN = 5
 _WORKERS_WITHIN = 30
 _WITHOUT_WORKERS = 120
 """Seconds: how long to wait for a scheduler, for its first worker, and for another one when all are gone."""
@@ -31,8 +32,8 @@ _FAILURES = 3
 
 
 @contextmanager
-def joined(place: Place) -> Iterator[Crew]:
-    """Give a crew of Dask workers for a block.
+def joined(place: Place, *, patience: float = _WORKERS_WITHIN) -> Iterator[Crew]:
+    """Give a crew of Dask workers for a block; the first of them is waited for ``patience`` seconds.
 
     Raises ``ConfigError`` where Dask is not installed, no scheduler or worker answers, or workers have another
     version of Listener or of its models than this process.
@@ -45,15 +46,16 @@ def joined(place: Place) -> Iterator[Crew]:
         "distributed.admin.large-graph-warning-threshold": "1GB",
         "distributed.scheduler.allowed-failures": _FAILURES,
         "distributed.worker.multiprocessing-method": "spawn",
+        "distributed.deploy.lost-worker-timeout": _LOOKED_AFTER,
     }
     with dask.config.set(settings), ExitStack() as opened:
         if place.address is None:
-            client = opened.enter_context(_local(distributed, place.size))
+            client, mend = opened.enter_context(_local(dask, distributed, place.size))
         else:
-            client = opened.enter_context(_remote(distributed, place.address))
-        _wait_for_workers(client, place)
-        _check_versions(client.run(installed, on_error="return"))
-        yield _Workers(client, distributed.KilledWorker)
+            client, mend = opened.enter_context(_remote(distributed, place.address)), _nothing
+        _wait_for_workers(client, place, patience)
+        check_versions(client.run(installed, on_error="return"))
+        yield _Workers(client, distributed.KilledWorker, mend)
 
 
 def _dask() -> tuple[Any, Any]:
@@ -68,20 +70,33 @@ def _dask() -> tuple[Any, Any]:
 
 
 @contextmanager
-def _local(distributed: Any, size: int) -> Iterator[Any]:
-    """Start workers on this machine that nobody else on it can speak to: by TLS, with keys made for this run."""
+def _local(dask: Any, distributed: Any, size: int) -> Iterator[tuple[Any, Callable[[], None]]]:
+    """Start workers on this machine that nobody else on it can speak to: by TLS, with keys made for this run.
+
+    With the client comes what starts workers anew where some have left for good.
+    """
     security = distributed.Security.temporary()
+    nothing: dict[str, list[str]] = {
+        f"distributed.{who}.http.routes": [] for who in ("scheduler", "worker", "nanny")
+    }
     with (
+        dask.config.set(nothing),
         distributed.LocalCluster(
             n_workers=size,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
+            # Dask opens a port for HTTP in any case: here nothing is behind it.
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
             security=security,
         ) as cluster,
         distributed.Client(cluster, security=security) as client,
     ):
-        yield client
+        yield client, partial(cluster.scale, size)
+
+
+def _nothing() -> None:
+    """Stand in where workers are somebody else's."""
 
 
 @contextmanager
@@ -98,9 +113,9 @@ def _remote(distributed: Any, address: str) -> Iterator[Any]:
         yield client
 
 
-def _wait_for_workers(client: Any, place: Place) -> None:
+def _wait_for_workers(client: Any, place: Place, patience: float) -> None:
     try:
-        client.wait_for_workers(max(place.size, 1), timeout=_WORKERS_WITHIN)
+        client.wait_for_workers(max(place.size, 1), timeout=patience)
     except TimeoutError as error:
         where = place.address or "this machine"
         raise ConfigError(
@@ -113,7 +128,7 @@ def installed() -> tuple[str, str]:
     return version("hospital-listener"), models_version()
 
 
-def _check_versions(workers: dict[str, object]) -> None:
+def check_versions(workers: dict[str, object]) -> None:
     """Raise ``ConfigError`` where a worker has other versions than this process: its signals would be others."""
     ours = installed()
     for address, theirs in sorted(workers.items()):
@@ -130,8 +145,9 @@ def _check_versions(workers: dict[str, object]) -> None:
 class _Workers:
     """The crew behind one client."""
 
-    def __init__(self, client: Any, killed: type[Exception]) -> None:
+    def __init__(self, client: Any, killed: type[Exception], mend: Callable[[], None]) -> None:
         self._client = client
+        self._mend = mend
         self._killed = killed
         self._numbers = count()
         # Neither texts nor file names stand in a key, and no two commands' keys are alike.
@@ -153,6 +169,7 @@ class _Workers:
             try:
                 return future.result(timeout=_LOOKED_AFTER)
             except TimeoutError as error:
+                self._mend()
                 if self._client.nthreads():
                     alone_since = None
                     continue

@@ -318,7 +318,7 @@ class _Importer:
     def _batches(self, shard: Shard, plan: Plan, name: str, taken: Callable[[int], None]) -> Iterator[Batch]:
         if self._ahead is None:
             return read_shard(shard, plan, batch=self._batch, taken=taken)
-        return self._ahead.read(shard, plan, name=name, batch=self._batch, taken=taken)
+        return self._ahead.read(shard, plan, name=Path(name).name, batch=self._batch, taken=taken)
 
     def _resumed(self, archive: Archive) -> Cursor:
         """Return where to go on; raises ``ConfigError`` where the file is another than the one that was begun."""
