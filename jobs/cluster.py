@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -53,7 +54,7 @@ def joined(place: Place, *, patience: float = _WORKERS_WITHIN) -> Iterator[Crew]
             client, mend = opened.enter_context(_local(dask, distributed, place.size))
         else:
             client, mend = opened.enter_context(_remote(distributed, place.address)), _nothing
-        _wait_for_workers(client, place, patience)
+            _wait_for_workers(client, place.address, patience)
         check_versions(client.run(installed, on_error="return"))
         yield _Workers(client, distributed.KilledWorker, mend)
 
@@ -89,10 +90,16 @@ def _local(dask: Any, distributed: Any, size: int) -> Iterator[tuple[Any, Callab
             dashboard_address="127.0.0.1:0",
             scheduler_kwargs={"dashboard": False},
             security=security,
+            preload=[__name__],
         ) as cluster,
         distributed.Client(cluster, security=security) as client,
     ):
         yield client, partial(cluster.scale, size)
+
+
+def dask_setup(_worker: object) -> None:
+    """Have a worker of our own, which Dask calls this in, live on when Ctrl-C is told to all on a terminal."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _nothing() -> None:
@@ -103,8 +110,12 @@ def _nothing() -> None:
 def _remote(distributed: Any, address: str) -> Iterator[Any]:
     try:
         client = distributed.Client(address, timeout=_ANSWERS_WITHIN)
-    except (OSError, TimeoutError, RuntimeError) as error:
-        # Of a RuntimeError: tls:// without the certificates that Dask's configuration names.
+    except TypeError as error:
+        # How Dask says that it has no certificates.
+        raise ConfigError(
+            f"{address}: Dask's configuration names no certificates (distributed.comm.tls): name them, or use tcp://"
+        ) from error
+    except (OSError, TimeoutError) as error:
         raise ConfigError(
             f"no Dask scheduler answers at {address} within {_ANSWERS_WITHIN} seconds ({error}): check the "
             "address, and that it runs"
@@ -113,13 +124,12 @@ def _remote(distributed: Any, address: str) -> Iterator[Any]:
         yield client
 
 
-def _wait_for_workers(client: Any, place: Place, patience: float) -> None:
+def _wait_for_workers(client: Any, address: str, patience: float) -> None:
     try:
-        client.wait_for_workers(max(place.size, 1), timeout=patience)
+        client.wait_for_workers(1, timeout=patience)
     except TimeoutError as error:
-        where = place.address or "this machine"
         raise ConfigError(
-            f"the Dask scheduler at {where} has no workers: start some (dask worker {place.address or '…'})"
+            f"the Dask scheduler at {address} has no workers: start some (dask worker {address})"
         ) from error
 
 
@@ -161,7 +171,7 @@ class _Workers:
         def begin(task: Asked) -> Any:
             return self._client.submit(do, task, key=f"{self._name}-{next(self._numbers)}", pure=False)
 
-        return in_order(work, window_of(len(self._client.nthreads())), begin, self._result)
+        return in_order(work, window_of(sum(self._client.nthreads().values())), begin, self._result)
 
     def _result(self, task: Asked, future: Any) -> Any:
         alone_since: float | None = None

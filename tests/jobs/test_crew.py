@@ -182,6 +182,11 @@ def test_a_scheduler_without_workers_is_told() -> None:
         pass
 
 
+def test_tls_without_certificates_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"tls://127\.0\.0\.1:9: Dask's configuration names no certificates"):
+        joined(Place("tls://127.0.0.1:9")).__enter__()
+
+
 def test_neither_tasks_nor_keys_show_what_is_heard(dask: Any) -> None:
     text = "Ask for Ann Smith"
     task = Dictation(Taxonomy.load()).of("dump.zst from line 1", ((text, None),))
@@ -274,9 +279,9 @@ def test_nobody_is_asked_where_this_process_does_it_all() -> None:
         pass
 
 
-def test_processes_of_a_pool_outlive_ctrl_c(pool: Pool) -> None:
-    ((_, before),) = pool.each(pid, numbers(1))
+def test_processes_of_our_own_outlive_ctrl_c(crew: Crew) -> None:
+    ((_, before),) = crew.each(pid, numbers(1))
     assert before
     os.kill(before, signal.SIGINT)
-    assert [each for _, each in pool.each(double, numbers(3))] == [0, 2, 4]
+    assert [each for _, each in crew.each(double, numbers(3))] == [0, 2, 4]
     assert _lives(before)
