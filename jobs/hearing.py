@@ -21,19 +21,23 @@ if TYPE_CHECKING:
 
 
 class Hearer(Protocol):
-    """What redacts and hears: :class:`listener.signals.analysis.Analyzer` is one."""
+    """What hears: :class:`listener.signals.analysis.Analyzer` is one."""
 
     @property
     def version(self) -> str:
         """The version of its taxonomy and models, which the store keeps beside what was heard."""
         ...
 
-    def redact(self, text: str) -> str:
-        """Return ``text`` without what points at a person."""
-        ...
-
     def analyze_many(self, texts: Sequence[str], hints: Sequence[str | None]) -> list[Signals]:
         """Return the signals of redacted texts, with what is known of their languages."""
+        ...
+
+
+class RedactingHearer(Hearer, Protocol):
+    """What redacts, too, as what comes from a platform has to be."""
+
+    def redact(self, text: str) -> str:
+        """Return ``text`` without what points at a person."""
         ...
 
 
@@ -42,7 +46,7 @@ class Hearing:
     """How one organization's mentions of one channel are made ready for the store."""
 
     channel: str
-    analyzer: Hearer
+    analyzer: RedactingHearer
     zone: ZoneInfo
     own_accounts: frozenset[str]
     author_key: AuthorKey

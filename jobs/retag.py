@@ -18,10 +18,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import connectors as installed
 from jobs import leases
+from jobs.hearing import Hearer
 from jobs.hearing_apart import Dictation, Texts, hear_texts
 from jobs.rollup import roll_up
 from jobs.summary import in_order
@@ -46,19 +47,6 @@ LEASE_TTL = timedelta(minutes=10)
 
 Progress = Callable[[int, int], None]
 """Told after each chunk how many mentions are done, and of how many."""
-
-
-class Hearer(Protocol):
-    """What hears: :class:`listener.signals.analysis.Analyzer` is one. Stored texts are redacted already."""
-
-    @property
-    def version(self) -> str:
-        """The version of its taxonomy and models, which the store keeps beside what was heard."""
-        ...
-
-    def analyze_many(self, texts: Sequence[str], hints: Sequence[str | None]) -> list[Signals]:
-        """Return the signals of redacted texts, with what is known of their languages."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jobs.archives.kept import Owner
     from jobs.archives.records import Records
     from jobs.crew import Crew
-    from jobs.hearing import Hearer
+    from jobs.hearing import RedactingHearer
     from listener.signals.analysis import Signals
 
 Known = Callable[["Owner", Sequence["Found"]], Mapping[str, str]]
@@ -32,7 +32,7 @@ Parts = Callable[[Batch], Mapping["Owner", list["Found"]]]
 class Foretold:
     """An analyzer that has been told what was heard apart; what it was not told, it hears."""
 
-    def __init__(self, analyzer: Hearer) -> None:
+    def __init__(self, analyzer: RedactingHearer) -> None:
         self._analyzer = analyzer
         self._redacted: Mapping[str, str] = {}
         self._heard: Mapping[Line, Signals] = {}

@@ -16,7 +16,7 @@ from storage.records import Record
 if TYPE_CHECKING:
     from jobs.archives.found import Found
     from jobs.archives.kept import Owner
-    from jobs.hearing import Hearer
+    from jobs.hearing import RedactingHearer
     from listener.mention import Mention
     from listener.settings import Settings
 
@@ -26,7 +26,7 @@ class Records:
     """Makes records. ``platforms`` are the channels that a connector reads; their copies here are an archive's."""
 
     settings: Settings
-    analyzer: Hearer
+    analyzer: RedactingHearer
     allows_derived: Callable[[str], bool]
     platforms: Collection[str]
     _hearings: dict[Owner, Hearing] = field(default_factory=dict)

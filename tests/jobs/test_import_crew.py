@@ -157,8 +157,9 @@ def test_a_crew_leaves_the_store_that_one_process_leaves(
 
 
 def test_a_rehearsal_is_heard_by_a_crew_and_stores_nothing(
-    hospitals: Settings, store: MentionStore, archive: Path, clock: SteppedClock, alone: Any, crew: Crew
+    hospitals: Settings, store: MentionStore, archive: Path, clock: SteppedClock, alone: Any
 ) -> None:
+    crew = Recorded()
     store.declare(hospitals.organizations, Taxonomy.load(hospitals.topics_file))
     report = bring(hospitals, store, archive, clock=clock, crew=crew, order={"dry_run": True})
     assert (report.matched, report.rejected) == (alone[0].matched, alone[0].rejected)
@@ -188,8 +189,10 @@ def workers(crew: Any) -> list[int]:
 
 
 def test_what_is_saved_when_a_crew_fails_is_gone_on_with(
-    hospitals: Settings, store: MentionStore, archive: Path, clock: SteppedClock, alone: Any, crew: Crew
+    hospitals: Settings, store: MentionStore, archive: Path, clock: SteppedClock, alone: Any
 ) -> None:
+    crew = Recorded()
+
     @dataclass
     class Failing:
         left: int
@@ -210,9 +213,8 @@ def test_what_is_saved_when_a_crew_fails_is_gone_on_with(
     assert reasons(archive.with_name("rejects.jsonl")) == alone[2]
 
 
-@pytest.mark.parametrize("option", [("--processes", "2"), ("--cluster", "local:2")])
 def test_a_driver_that_is_killed_is_gone_on_with(
-    tmp_path: Path, sqlite_url: str, option: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LISTENER_DATABASE_URL", sqlite_url)
     monkeypatch.setenv("LISTENER_AUTHOR_KEY", "0123456789abcdef0123456789abcdef")
@@ -229,7 +231,9 @@ def test_a_driver_that_is_killed_is_gone_on_with(
         str(file),
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([*command, *option], env=environment, stdout=subprocess.DEVNULL) as driver:
+    with subprocess.Popen(
+        [*command, "--cluster", "local:2"], env=environment, stdout=subprocess.DEVNULL
+    ) as driver:
         until = time.monotonic() + 100
         while not texts(sqlite_url):
             assert driver.poll() is None
@@ -291,7 +295,7 @@ def test_what_is_not_foreseen_is_heard_in_its_turn(
 
 
 def test_a_crew_retags_as_one_process_does(
-    hospitals: Settings, either_store: MentionStore, archive: Path, clock: SteppedClock, alone: Any, crew: Crew
+    hospitals: Settings, either_store: MentionStore, archive: Path, clock: SteppedClock, alone: Any, dask: Crew
 ) -> None:
     bring(hospitals, either_store, archive, clock=clock)
     with either_store.database.write() as connection:
@@ -310,7 +314,7 @@ def test_a_crew_retags_as_one_process_does(
             chunk=15,
             clock=clock,
             progress=progress,
-            crew=crew,
+            crew=dask,
             **options,
         )
 
