@@ -1,9 +1,11 @@
 # syntax=docker/dockerfile:1
 FROM python:3.13-slim AS build
+# requirements-cluster.lock has Dask besides (docker-compose.cluster.yml).
+ARG LOCK=requirements.lock
 WORKDIR /src
 RUN python -m venv /opt/listener
-COPY requirements.lock ./
-RUN /opt/listener/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.lock
+COPY ${LOCK} ./
+RUN /opt/listener/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r ${LOCK}
 COPY pyproject.toml README.md LICENSE ./
 COPY config ./config
 COPY listener ./listener

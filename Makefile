@@ -81,7 +81,9 @@ lock:
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	  --upgrade pyproject.toml -o requirements.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras \
-	  -c requirements.lock pyproject.toml --group dev -o requirements-dev.lock
+	  -c requirements.lock pyproject.toml --extra cluster -o requirements-cluster.lock
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras \
+	  -c requirements-cluster.lock pyproject.toml --group dev -o requirements-dev.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras \
 	  -c requirements.lock pyproject.toml --group docs -o requirements-docs.lock
 	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-strip-extras \

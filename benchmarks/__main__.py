@@ -6,7 +6,19 @@ import argparse
 import time
 from pathlib import Path
 
-from benchmarks import archives, capacity, ingest, latency, memory, partitions, profile, signals, startup, store
+from benchmarks import (
+    archives,
+    capacity,
+    cluster,
+    ingest,
+    latency,
+    memory,
+    partitions,
+    profile,
+    signals,
+    startup,
+    store,
+)
 from benchmarks.databases import databases
 from benchmarks.measure import machine, progress, show
 from benchmarks.peers import beside
@@ -18,6 +30,7 @@ _RUNS = {
     "peers": beside.run,
     "ingest": ingest.run,
     "archives": archives.run,
+    "cluster": cluster.run,
     "capacity": capacity.run,
     "partitions": partitions.run,
 }

@@ -106,22 +106,22 @@ def _row(way: str, taken: Cost, lines: int, unpacked: int) -> tuple[object, ...]
     return way, lines / taken.cpu if taken.cpu else None, lines / taken.wall, unpacked / taken.wall / 1e6
 
 
-def write_dump(file: Path, lines: int, seed: int) -> int:
+def write_dump(file: Path, lines: int, seed: int, *, named_one_in: int = _NAMED_ONE_IN) -> int:
     """Write a dump of so many comments; return how many bytes it has unpacked."""
     size = 0
     with file.open("wb") as packed, zstandard.ZstdCompressor(level=3).stream_writer(packed) as writer:
-        for line in _comments(lines, seed):
+        for line in _comments(lines, seed, named_one_in):
             size += writer.write(line)
     return size
 
 
-def _comments(lines: int, seed: int) -> Iterator[bytes]:
+def _comments(lines: int, seed: int, named_one_in: int) -> Iterator[bytes]:
     """Yield comments as a dump has them: a few hundred bytes of text among as many of everything else."""
     chance = Random(seed)
     pool = [_body(chance) for _ in range(5_000)]
     for number in range(lines):
         body = pool[number * 7919 % len(pool)]
-        if number % _NAMED_ONE_IN == _NAMED_ONE_IN // 2:
+        if number % named_one_in == named_one_in // 2:
             body = f"{_NAMED}, visit {number}"
         told = {
             "all_awardings": [],

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 import connectors as installed
 from jobs.export import plain_cell
+from jobs.hearing import Hearer
 from jobs.labelled import Labelled, plain, purpose_of, read_lines, sentiment_word
-from jobs.retag import Hearer, hear_stored, terms_of
+from jobs.retag import hear_stored, terms_of
 from jobs.rollup import roll_up
 from listener.clock import Clock, SystemClock
 from listener.errors import ConfigError

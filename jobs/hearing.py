@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from listener.calendar import iso_week, local_day, week_of_day
 from listener.signals.analysis import Analyzer, Signals
@@ -21,12 +21,33 @@ if TYPE_CHECKING:
     from listener.settings import AuthorKey, OrganizationSettings, Settings
 
 
+class Hearer(Protocol):
+    """What hears: :class:`listener.signals.analysis.Analyzer` is one."""
+
+    @property
+    def version(self) -> str:
+        """The version of its taxonomy and models, which the store keeps beside what was heard."""
+        ...
+
+    def analyze_many(self, texts: Sequence[str], hints: Sequence[str | None]) -> list[Signals]:
+        """Return the signals of redacted texts, with what is known of their languages."""
+        ...
+
+
+class RedactingHearer(Hearer, Protocol):
+    """What redacts, too, as what comes from a platform has to be."""
+
+    def redact(self, text: str) -> str:
+        """Return ``text`` without what points at a person."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hearing:
     """How one organization's mentions of one channel are made ready for the store."""
 
     channel: str
-    analyzer: Analyzer
+    analyzer: RedactingHearer
     zone: ZoneInfo
     own_accounts: frozenset[str]
     author_key: AuthorKey
@@ -41,12 +62,16 @@ class Hearing:
         ``known`` maps the ids that the store has to the fingerprint of their text: an unchanged text is not
         heard again, and a tombstone keeps the signals it had.
         """
-        kept = [replace(mention, text=self.analyzer.redact(mention.text)) for mention in mentions]
+        kept = [self.redacted(mention) for mention in mentions]
         heard = hear(self.analyzer, kept, known, derived_metrics=self.derived_metrics)
         return [
             self._record(mention, redacted, signals)
             for mention, redacted, signals in zip(mentions, kept, heard, strict=True)
         ]
+
+    def redacted(self, mention: Mention) -> Mention:
+        """Return the mention without what its text has of people."""
+        return replace(mention, text=self.analyzer.redact(mention.text))
 
     def _record(self, mention: Mention, redacted: Mention, signals: Signals | None) -> Record:
         day = local_day(mention.published_at, self.zone)
@@ -67,7 +92,7 @@ class Hearing:
 
 
 def hear(
-    analyzer: Analyzer, redacted: Sequence[Mention], known: Mapping[str, str], *, derived_metrics: bool
+    analyzer: Hearer, redacted: Sequence[Mention], known: Mapping[str, str], *, derived_metrics: bool
 ) -> list[Signals | None]:
     """Return the signals of redacted mentions, all in one go; None of those that are known (:func:`is_known`).
 

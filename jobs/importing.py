@@ -17,6 +17,8 @@ What must hold, and why it does:
 - A line that cannot be read is told in a file of rejects, without what stands in it, and stops nothing. Where most
   lines cannot, the format is wrong, and that stops the import.
 - An import claims to have read no time at all, unless whoever runs it says which days the archive has whole.
+- A crew (:mod:`jobs.crew`) hears, and does nothing else: one process reads and saves, in the file's order, so that
+  all of this holds however many hear.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -34,13 +36,15 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import connectors as installed
 from jobs import leases
 from jobs.archives import exported, files, formats, table
+from jobs.archives.ahead import Ahead, Foretold
 from jobs.archives.formats import Readers, Wanted, plan_for
 from jobs.archives.kept import Archive, Cursor, Desk, Owner
-from jobs.archives.reading import BATCH, Batch, Item, Plan, Shard, read_shard
+from jobs.archives.reading import BATCH, Batch, Plan, Shard, read_shard
 from jobs.archives.records import Records, corrections_in
 from jobs.archives.rejects import Rejects
 from jobs.connections import Platforms
 from jobs.hearing import analyzer_for
+from jobs.hearing_apart import Dictation
 from jobs.ingest import forecast
 from jobs.reading import changed_days
 from jobs.retag import terms_of
@@ -53,6 +57,7 @@ from storage.retagging import kept_of
 
 if TYPE_CHECKING:
     from jobs.archives.found import Found
+    from jobs.crew import Crew
     from listener.clock import Clock
     from listener.settings import Settings
     from storage.correcting import Correction, Name
@@ -126,8 +131,11 @@ def import_archives(
     progress: Progress | None = None,
     batch: int = BATCH,
     platforms: Archives = installed,
+    crew: Crew | None = None,
 ) -> list[ImportReport]:
     """Import files one after the other; ``names`` may be patterns, and ``-`` is standard input.
+
+    A ``crew`` hears while this process reads ahead and saves; without one this process hears, too.
 
     Once ``stop`` is set the batch in hand is kept and the rest left for the next import of the same file.
 
@@ -136,7 +144,7 @@ def import_archives(
     another process imports the same file, and ``StoreError``.
     """
     order = order or Order()
-    importer = _Importer(settings, store, order, clock, platforms, stop or threading.Event(), batch)
+    importer = _Importer(settings, store, order, clock, platforms, stop or threading.Event(), batch, crew)
     chosen = files.expand(names)
     told = order.rejects
     if told is not None and told.exists():
@@ -180,6 +188,7 @@ class _Importer:
         platforms: Archives,
         stop: threading.Event,
         batch: int,
+        crew: Crew | None,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -206,11 +215,15 @@ class _Importer:
         )
         if not order.dry_run:
             store.declare(settings.organizations, taxonomy)
+        foretold = Foretold(analyzer)
         self._records = Records(
             settings=settings,
-            analyzer=analyzer,
+            analyzer=foretold if crew else analyzer,
             allows_derived=terms_of(settings, platforms),
             platforms={reader.channel for reader in platforms.archive_readers().values()},
+        )
+        self._ahead = (
+            Ahead(crew, Dictation(taxonomy), self._records, foretold, self._known, _by_desk) if crew else None
         )
         self._foreseen: dict[str, dict[str, str]] = {}
         self._rejected: set[str] = set()
@@ -294,7 +307,7 @@ class _Importer:
         taken: Callable[[int], None],
         lease: leases.Lease,
     ) -> None:
-        for batch in read_shard(shard, plan, batch=self._batch, taken=taken):
+        for batch in self._batches(shard, plan, report.file, taken):
             _add_up(report, batch)
             # Before anything is written: once another process has the file, its rejects are that one's too.
             lease.renew()
@@ -306,6 +319,11 @@ class _Importer:
                 report.outcome = "interrupted"
                 return
         _judge(report, plan, finished=True)
+
+    def _batches(self, shard: Shard, plan: Plan, name: str, taken: Callable[[int], None]) -> Iterator[Batch]:
+        if self._ahead is None:
+            return read_shard(shard, plan, batch=self._batch, taken=taken)
+        return self._ahead.read(shard, plan, name=Path(name).name, batch=self._batch, taken=taken)
 
     def _resumed(self, archive: Archive) -> Cursor:
         """Return where to go on; raises ``ConfigError`` where the file is another than the one that was begun."""
@@ -324,7 +342,7 @@ class _Importer:
         self, archive: Archive, batch: Batch, cursor: Cursor, report: ImportReport, lease: leases.Lease
     ) -> None:
         """Save a batch: the others' parts of it first, the lead's last, with which the cursor counts."""
-        parts = _by_desk(batch.items)
+        parts = _by_desk(batch)
         for owner in sorted({*parts, archive.lead}, key=lambda owner: owner == archive.lead):
             desk = archive.desk(self._store, owner)
             found = parts.get(owner, [])
@@ -408,11 +426,11 @@ class _Importer:
     def _rehearse(self, path: str, plan: Plan, report: ImportReport, taken: Callable[[int], None]) -> None:
         """Read all of it and count what it would be to the store, as far as texts tell."""
         with Rejects(self._order.rejects, report.file) as rejects:
-            for batch in read_shard(Shard(path), plan, batch=self._batch, taken=taken):
+            for batch in self._batches(Shard(path), plan, report.file, taken):
                 _add_up(report, batch)
                 rejects.write(batch.rejects)
                 report.rejects = rejects.path if report.rejected else None
-                for owner, found in _by_desk(batch.items).items():
+                for owner, found in _by_desk(batch).items():
                     report.counts = report.counts + self._forecast(owner, found)
                 _judge(report, plan)
                 if self._stop.is_set():
@@ -433,9 +451,9 @@ class _Importer:
         return self._store.known(owner[1], [one.mention.external_id for one in found])
 
 
-def _by_desk(items: Sequence[Item]) -> dict[Owner, list[Found]]:
+def _by_desk(batch: Batch) -> dict[Owner, list[Found]]:
     parts: dict[Owner, list[Found]] = {}
-    for item in items:
+    for item in batch.items:
         for slug in item.organizations:
             parts.setdefault((slug, item.found.mention.channel), []).append(item.found)
     return parts

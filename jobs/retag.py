@@ -18,10 +18,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import connectors as installed
 from jobs import leases
+from jobs.hearing import Hearer
+from jobs.hearing_apart import Dictation, Texts, hear_texts
 from jobs.rollup import roll_up
 from jobs.summary import in_order
 from listener.calendar import day_number
@@ -35,6 +37,7 @@ from storage.retagging import StoredText, Wanted
 
 if TYPE_CHECKING:
     from jobs.connections import Platforms
+    from jobs.crew import Crew
     from listener.settings import Settings
     from storage.store import MentionStore
 
@@ -44,19 +47,6 @@ LEASE_TTL = timedelta(minutes=10)
 
 Progress = Callable[[int, int], None]
 """Told after each chunk how many mentions are done, and of how many."""
-
-
-class Hearer(Protocol):
-    """What hears: :class:`listener.signals.analysis.Analyzer` is one."""
-
-    @property
-    def version(self) -> str:
-        """The version of its taxonomy and models, which the store keeps beside what was heard."""
-        ...
-
-    def analyze_many(self, texts: Sequence[str], hints: Sequence[str | None]) -> list[Signals]:
-        """Return the signals of redacted texts, with what is known of their languages."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +84,11 @@ def retag(
     progress: Progress | None = None,
     clock: Clock | None = None,
     platforms: Platforms = installed,
+    crew: Crew | None = None,
 ) -> RetagReport:
     """Hear the stored mentions again that another version than the analyzer's has heard, ``chunk`` at a time.
+
+    A ``crew`` hears the chunks that follow while this process writes; without one the ``analyzer`` hears them all.
 
     ``since`` (a local day) leaves older ones as they are; ``topic_version`` chooses those that this version heard.
     Each chunk is one transaction; at the end the days are counted again and the change is written down. With
@@ -110,7 +103,9 @@ def retag(
         since_day=day_number(since) if since is not None else None,
     )
     clock = clock or SystemClock()
-    work = _Retagger(store, analyzer, terms_of(settings, platforms), wanted, chunk, progress)
+    work = _Retagger(
+        store, analyzer, terms_of(settings, platforms), wanted, chunk, progress, crew, Dictation(taxonomy)
+    )
     if dry_run:
         return work.rehearse(taxonomy)
     with leases.held(store, LEASE, LEASE_TTL, clock) as lease:
@@ -144,7 +139,16 @@ def hear_stored(
     analyzer: Hearer, some: Sequence[StoredText], allows_derived: Callable[[str], bool]
 ) -> list[Signals]:
     """Return the signals of stored texts; the language alone where a channel's platform allows no more."""
-    heard = analyzer.analyze_many([one.text for one in some], [one.language for one in some])
+    return _allowed(some, analyzer.analyze_many(*_told(some)), allows_derived)
+
+
+def _told(some: Sequence[StoredText]) -> tuple[list[str], list[str | None]]:
+    return [one.text for one in some], [one.language for one in some]
+
+
+def _allowed(
+    some: Sequence[StoredText], heard: Sequence[Signals], allows_derived: Callable[[str], bool]
+) -> list[Signals]:
     return [
         signals if allows_derived(one.channel) else Signals(language=signals.language, version=signals.version)
         for one, signals in zip(some, heard, strict=True)
@@ -161,19 +165,23 @@ class _Retagger:
     wanted: Wanted
     chunk: int
     progress: Progress | None
+    crew: Crew | None
+    dictation: Dictation
 
     def run(self, renew: Callable[[], None]) -> tuple[int, int]:
         """Hear and write all of it; return how many mentions were written, and how many of them changed."""
         total = retagging.count_wanted(self.store, self.wanted)
-        written = changed = after = 0
-        while some := self._texts(after):
-            heard = hear_stored(self.analyzer, some, self.allows_derived)
+        written = changed = 0
+        for some, heard in self._heard():
             # Not after the write: where another has taken over, it does the work.
             renew()
             done = retagging.rewrite(self.store, list(zip(some, heard, strict=True)))
             written, changed = written + done.written, changed + done.changed
-            # What got another text meanwhile is looked at again; unless it was heard by then, it is still stale.
-            after = min(done.overtaken, default=some[-1].id + 1) - 1
+            while done.overtaken:
+                # What got another text meanwhile is looked at again: unless it was heard by then, it is stale.
+                again = retagging.texts(self.store, self.wanted, only=done.overtaken)
+                done = retagging.rewrite(self.store, list(zip(again, self._hear(again), strict=True)))
+                written, changed = written + done.written, changed + done.changed
             self._tell(written, total)
         return written, changed
 
@@ -184,11 +192,10 @@ class _Retagger:
         moves: Counter[str] = Counter()
         mentions = changed = 0
         total = retagging.count_wanted(self.store, self.wanted)
-        for some in self._chunks():
+        for some, heard in self._heard():
             ids = [text.id for text in some]
             kept = retagging.kept_of(self.store, ids)
             weights = retagging.weights(self.store, ids, since_day=since_day)
-            heard = hear_stored(self.analyzer, some, self.allows_derived)
             for text, signals in zip(some, heard, strict=True):
                 mentions += 1
                 if kept[text.id].differs(signals):
@@ -202,12 +209,26 @@ class _Retagger:
             volumes=tuple(_moved(before, moves, taxonomy.slugs)),
         )
 
-    def _texts(self, after: int) -> list[StoredText]:
-        return retagging.texts(self.store, self.wanted, after=after, limit=self.chunk)
+    def _heard(self) -> Iterator[tuple[list[StoredText], list[Signals]]]:
+        """Yield what is to be heard, chunk by chunk, and what is heard in it."""
+        if self.crew is None:
+            yield from ((some, self._hear(some)) for some in self._chunks())
+            return
+        for some, heard in self.crew.each(hear_texts, self._tasks()):
+            assert heard is not None  # noqa: S101 - each chunk is a task
+            yield some, _allowed(some, heard, self.allows_derived)
+
+    def _tasks(self) -> Iterator[tuple[list[StoredText], Texts]]:
+        for some in self._chunks():
+            label = f"the mentions {some[0].id:,} to {some[-1].id:,}"
+            yield some, self.dictation.of(label, tuple(zip(*_told(some), strict=True)))
+
+    def _hear(self, some: Sequence[StoredText]) -> list[Signals]:
+        return hear_stored(self.analyzer, some, self.allows_derived)
 
     def _chunks(self) -> Iterator[list[StoredText]]:
         after = 0
-        while some := self._texts(after):
+        while some := retagging.texts(self.store, self.wanted, after=after, limit=self.chunk):
             yield some
             after = some[-1].id
 

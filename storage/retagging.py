@@ -123,9 +123,21 @@ _TEXTS = select(
 ).join(channels, channels.c.id == mentions.c.channel_id)
 
 
-def texts(store: MentionStore, wanted: Wanted, *, after: int, limit: int) -> list[StoredText]:
-    """Return the next texts, in the order of their ids, that come after the id ``after``."""
+def texts(
+    store: MentionStore,
+    wanted: Wanted,
+    *,
+    after: int = 0,
+    limit: int | None = None,
+    only: Sequence[int] | None = None,
+) -> list[StoredText]:
+    """Return the next texts, in the order of their ids, that come after the id ``after``; or of ``only`` these.
+
+    ``only`` are of one chunk, so that they can be asked for at once.
+    """
     query = _TEXTS.where(mentions.c.id > after, _chosen(wanted)).order_by(mentions.c.id).limit(limit)
+    if only is not None:
+        query = query.where(mentions.c.id.in_(only))
     with store.database.read() as connection:
         return [StoredText(*row) for row in connection.execute(query)]
 

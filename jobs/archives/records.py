@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,8 +17,9 @@ from storage.records import Record, text_fingerprint
 if TYPE_CHECKING:
     from jobs.archives.found import Found
     from jobs.archives.kept import Owner
+    from jobs.hearing import RedactingHearer
+    from listener.mention import Mention
     from listener.settings import Settings
-    from listener.signals.analysis import Analyzer
 
 _BEFORE_ANY = datetime.min.replace(tzinfo=UTC)
 """When what stands in a file was asked for: before any tombstone. Only a platform itself shows a post again."""
@@ -29,7 +30,7 @@ class Records:
     """Makes records. ``platforms`` are the channels that a connector reads; their copies here are an archive's."""
 
     settings: Settings
-    analyzer: Analyzer
+    analyzer: RedactingHearer
     allows_derived: Callable[[str], bool]
     platforms: Collection[str]
     _hearings: dict[Owner, Hearing] = field(default_factory=dict)
@@ -54,6 +55,17 @@ class Records:
             )
             for one, record in records
         ]
+
+    def unheard(
+        self, owner: Owner, found: Sequence[Found], known: Mapping[str, str]
+    ) -> Iterator[tuple[str, Mention]]:
+        """Yield what :meth:`of` would have heard: the text as it came, and the redacted mention."""
+        hearing = self._hearing(*owner)
+        for one in found:
+            if not self._is_carried(one):
+                redacted = hearing.redacted(one.mention)
+                if not is_known(redacted, known):
+                    yield one.mention.text, redacted
 
     def _is_carried(self, found: Found) -> bool:
         """Tell whether what an export says was heard is kept: it would be heard otherwise, or not at all."""

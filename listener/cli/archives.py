@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from listener.cli import EXIT_INTERRUPTED
-from listener.cli.options import flag
+from listener.cli.options import Cluster, Processes, flag
 from listener.cli.output import print_table
 from listener.cli.state import state_of
 from listener.errors import ConfigError
@@ -90,6 +90,8 @@ def import_files(
         bool, flag("--restart", help="Begin anew, also where the file has changed; nothing is stored twice.")
     ] = False,
     dry_run: Annotated[bool, flag("--dry-run", help="Read and count, store nothing.")] = False,
+    cluster: Cluster = None,
+    processes: Processes = 1,
 ) -> None:
     """Import mentions from archives: dumps, API responses, survey and review tables, our own exports.
 
@@ -97,6 +99,7 @@ def import_files(
     anywhere (SIGTERM, Ctrl-C, killed), the same command goes on from there.
     """
     from jobs.archives.table import columns_from
+    from jobs.crew import crew_of
     from jobs.importing import Order, import_archives
     from jobs.rollup import roll_up
     from jobs.stopping import stop_on_signal
@@ -117,6 +120,7 @@ def import_files(
     sizes = _sizes(file)
     with (
         state.rehearsal_store() if dry_run else state.store() as store,
+        crew_of(cluster=cluster, processes=processes) as crew,
         state.progress(of_bytes=True) as bar,
         stop_on_signal() as asked,
     ):
@@ -130,6 +134,7 @@ def import_files(
                 clock=SystemClock(),
                 stop=asked.event,
                 progress=lambda done: bar.update(task, completed=done),
+                crew=crew,
             )
         except ConfigError:
             # What was kept before counts, too.

@@ -32,3 +32,15 @@ Style: TypeAlias = Annotated[
 Output: TypeAlias = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to FILE, whole or not at all.")
 ]
+Cluster: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="WHERE",
+        help="Hear with Dask: local, local:N (workers on this machine), tcp://HOST:8786 (a scheduler), or auto "
+        "(the one that DASK_SCHEDULER_ADDRESS names, else local). Needs hospital-listener[cluster].",
+    ),
+]
+Processes: TypeAlias = Annotated[
+    int, typer.Option("--processes", metavar="N", min=1, max=256, help="Hear in N processes of this machine.")
+]

@@ -10,7 +10,7 @@ import typer
 
 from listener.cli import EXIT_INTERRUPTED
 from listener.cli.logs import complain, leave_errors_to_the_report
-from listener.cli.options import Channels, Organizations, Output, Style, flag
+from listener.cli.options import Channels, Cluster, Organizations, Output, Processes, Style, flag
 from listener.cli.output import View, print_table, write
 from listener.cli.state import state_of
 from listener.errors import ConfigError
@@ -287,12 +287,15 @@ def retag(
     ] = False,
     style: Style = None,
     output: Output = None,
+    cluster: Cluster = None,
+    processes: Processes = 1,
 ) -> None:
     """Hear stored mentions again with the present taxonomy and models, and recount the days that change.
 
     Stopped anywhere, the same command goes on from there. What a person corrected stays, and so do tombstones.
     --format and -o are for the table of --dry-run.
     """
+    from jobs.crew import crew_of
     from jobs.hearing import analyzer_for
     from jobs.retag import retag as hear_again
     from listener.cli import values
@@ -304,7 +307,7 @@ def retag(
     values.organizations(state.settings, [])
     analyzer = analyzer_for(state.settings, state.taxonomy)
     opened = state.rehearsal_store() if dry_run else state.store()
-    with opened as store, state.progress() as bar:
+    with opened as store, crew_of(cluster=cluster, processes=processes) as crew, state.progress() as bar:
         task = bar.add_task("hearing again", total=None)
         report = hear_again(
             state.settings,
@@ -314,6 +317,7 @@ def retag(
             topic_version=topic_version,
             dry_run=dry_run,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
+            crew=crew,
         )
     if dry_run:
         rows = [

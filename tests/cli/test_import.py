@@ -168,3 +168,52 @@ def stored(database: Path) -> int:
         except sqlite3.OperationalError:
             return 0
     return int(count)
+
+
+def test_several_processes_hear_what_one_does(run: Any, here: Path) -> None:
+    done = run("import", "--processes", "2", "rc.jsonl")
+    assert done.code == 0
+    row = table(done.out)
+    assert [row[name] for name in ("read", "matched", "new", "changed", "equal", "rejected")] == list("311001")
+    assert run("retag", "--processes", "2").complaint.startswith("0 mentions heard again with ")
+
+
+def test_a_cluster_that_is_none_is_told(run: Any, here: Path) -> None:
+    for command in (("import", "rc.jsonl"), ("retag",)):
+        refused = run(*command, "--cluster", "everywhere")
+        assert (refused.code, refused.out) == (2, "")
+        assert refused.complaint == (
+            "listener: --cluster everywhere: write auto, local, local:N, or tcp://HOST:8786 (or tls://)"
+        )
+        both = run(*command, "--cluster", "local", "--processes", "2")
+        assert (both.code, both.complaint) == (
+            2,
+            "listener: --cluster and --processes are two ways of one thing: leave one out",
+        )
+    unreachable = run("import", "rc.jsonl", "--cluster", "tcp://127.0.0.1:9")
+    assert unreachable.code == 2
+    assert "no Dask scheduler answers at tcp://127.0.0.1:9 within 5 seconds" in unreachable.err
+
+
+BLOCKED = """
+import sys
+sys.modules["dask"] = sys.modules["distributed"] = None
+from listener.cli import main
+main()
+"""
+
+
+def test_without_dask_all_but_a_cluster_works(here: Path) -> None:
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", BLOCKED, *arguments], cwd=here, check=False, capture_output=True, text=True
+        )
+
+    assert "--cluster" in command("import", "--help").stdout
+    assert command("import", "--dry-run", "rc.jsonl").returncode == 0
+    refused = command("import", "rc.jsonl", "--cluster", "local")
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "listener: --cluster needs Dask, which is not installed: pip install 'hospital-listener[cluster]'; "
+        "--processes N needs nothing\n"
+    )

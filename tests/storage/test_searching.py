@@ -548,11 +548,9 @@ def test_cursors_that_are_none(pulling: Any, record: Make) -> None:
             list(rows(pulling.store, Filters(), sort=sort, after=wrong))
     naive, beyond = START.replace(tzinfo=None), datetime.max.replace(tzinfo=timezone(-timedelta(hours=5)))
     of_one = Filters(organizations=("st-elsewhere",))
-    for moment in (naive, beyond):
+    for moment in (naive, beyond, None):
         with pytest.raises(ConfigError, match="not one that a query has printed"):
             list(rows(pulling.store, of_one, after=cursor_at({**row, "published_at": moment}, "-published_at")))
-    nowhere = cursor_at({**row, "published_at": None}, "-published_at")
-    assert list(rows(pulling.store, of_one, limit=5, after=nowhere)) == []
     for sort in ("topics", "-text", "corrected"):
         with pytest.raises(ConfigError, match="have no pages: sort by another column"):
             list(rows(pulling.store, Filters(), sort=sort, after=cursor))
