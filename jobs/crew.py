@@ -244,7 +244,7 @@ def crew_of(*, cluster: str | None = None, processes: int = 1) -> Iterator[Crew 
     Raises ``ConfigError`` where both are asked for, and where the cluster is not to be had.
     """
     if cluster is not None and processes > 1:
-        raise ConfigError("--cluster and --processes are two ways of one thing: leave one out")
+        raise both_asked()
     if cluster is not None:
         from jobs.cluster import joined
 
@@ -255,3 +255,8 @@ def crew_of(*, cluster: str | None = None, processes: int = 1) -> Iterator[Crew 
             yield pool
     else:
         yield None
+
+
+def both_asked() -> ConfigError:
+    """Return the error of who asks for a cluster and for processes."""
+    return ConfigError("--cluster and --processes are two ways of one thing: leave one out")

@@ -5,15 +5,16 @@ out for its purpose or until it is reviewed, is told in :mod:`storage.counting`.
 is left out; a tombstone goes on counting. Engagement is likes + replies + shares, as far as they
 are given. A week's authors are its distinct pseudonyms in a channel.
 
-Days are counted for one organization at a time, a chunk in one transaction. On PostgreSQL several processes may
-count at once, each another organization; which of them, and whether chunk by chunk through :func:`roll_up` or
-handed out from :func:`dirty_chunks` to :func:`count_chunk`, does not matter. What all organizations have together
-is summed from that at the end (:mod:`storage.totals`).
+Days are counted for one organization at a time, a chunk in one transaction. On PostgreSQL several connections,
+of one process or of several, may count at once, each another organization. What all organizations have together is
+summed from that at the end (:mod:`storage.totals`).
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -69,52 +70,62 @@ the second is the organization's id."""
 _VOLUME = ("mentions", "negative", "neutral", "positive", "unscored", "engagement")
 
 
-def roll_up(database: Database, *, chunk_days: int, progress: Callable[[int], None] | None = None) -> int:
+def roll_up(
+    database: Database, *, chunk_days: int, progress: Callable[[int], None] | None = None, connections: int = 1
+) -> int:
     """Count the dirty days, chunk by chunk, then sum their totals; return how many days were counted.
 
     Where others do the same, they share the organizations; what was dirty at the beginning is counted at the end,
-    by whomever.
+    by whomever. On PostgreSQL ``connections`` of this process share them, too; SQLite has one writer.
     """
-    done = 0
-    while True:
-        with database.write() as connection:
+    work = _Counting(database, chunk_days, progress)
+    if connections == 1 or database.is_sqlite:
+        work.run()
+    else:
+        with ThreadPoolExecutor(connections) as pool:
+            counting = [pool.submit(work.run) for _ in range(connections)]
+            try:
+                for each in counting:
+                    each.result()
+            except BaseException:
+                work.stop.set()
+                raise
+    sum_totals(database, chunk_days=chunk_days)
+    return work.done
+
+
+class _Counting:
+    """What those who count at once share: until when, and how many days are done."""
+
+    def __init__(self, database: Database, chunk_days: int, progress: Callable[[int], None] | None) -> None:
+        self._database = database
+        self._chunk_days = chunk_days
+        self._progress = progress
+        self._adding = threading.Lock()
+        self.stop = threading.Event()
+        self.done = 0
+
+    def run(self) -> None:
+        """Count chunk after chunk until nothing is dirty, or one of them fails."""
+        try:
+            while not self.stop.is_set() and self._count_next():
+                pass
+        except BaseException:
+            self.stop.set()
+            raise
+
+    def _count_next(self) -> bool:
+        with self._database.write() as connection:
             organization_id = _take_next(connection)
             if organization_id is None:
-                break
-            days = _dirty(connection, organization_id, chunk_days)
+                return False
+            days = _dirty(connection, organization_id, self._chunk_days)
             _count(connection, organization_id, days)
-        done += len(days)
-        if progress and days:
-            progress(done)
-    sum_totals(database, chunk_days=chunk_days)
-    return done
-
-
-def dirty_chunks(database: Database, *, chunk_days: int) -> list[tuple[int, list[int]]]:
-    """Return what waits to be counted, as organizations with at most ``chunk_days`` days in their order.
-
-    Each is a task for :func:`count_chunk`. Those of one organization wait for one another, so that workers had
-    best have another organization each.
-    """
-    chunks: list[tuple[int, list[int]]] = []
-    waiting = select(dirty_days.c.organization_id, dirty_days.c.day).distinct()
-    with database.read() as connection:
-        for organization_id, day in connection.execute(waiting.order_by(*waiting.selected_columns)):
-            if not chunks or chunks[-1][0] != organization_id or len(chunks[-1][1]) == chunk_days:
-                chunks.append((organization_id, []))
-            chunks[-1][1].append(day)
-    return chunks
-
-
-def count_chunk(database: Database, organization_id: int, days: Sequence[int]) -> None:
-    """Count these days of one organization anew, in one transaction.
-
-    To be done by any process, at any time, and as often as one likes: the counts are those of what is stored. When
-    all are counted, :func:`storage.totals.sum_totals` is left to do.
-    """
-    with database.write() as connection:
-        _take_turn(connection, organization_id)
-        _count(connection, organization_id, days)
+        with self._adding:
+            self.done += len(days)
+            if self._progress and days:
+                self._progress(self.done)
+        return True
 
 
 def mark_everything(database: Database) -> None:

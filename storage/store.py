@@ -335,10 +335,15 @@ class MentionStore:
         """
         return rolling.roll_up(self.database, chunk_days=chunk_days, progress=progress)
 
-    def rebuild_rollups(self, *, progress: Callable[[int], None] | None = None) -> int:
-        """Count every day again; the result is that of :meth:`roll_up`. Readers see numbers all the while."""
+    def rebuild_rollups(self, *, progress: Callable[[int], None] | None = None, connections: int = 1) -> int:
+        """Count every day again; the result is that of :meth:`roll_up`. Readers see numbers all the while.
+
+        On PostgreSQL so many ``connections`` count at once, each another organization.
+        """
         rolling.mark_everything(self.database)
-        return self.roll_up(chunk_days=rolling.REBUILD_CHUNK_DAYS, progress=progress)
+        return rolling.roll_up(
+            self.database, chunk_days=rolling.REBUILD_CHUNK_DAYS, progress=progress, connections=connections
+        )
 
     def due_for_recheck(
         self,

@@ -225,14 +225,33 @@ def rollup(
     context: typer.Context,
     *,
     rebuild: Annotated[bool, flag("--rebuild", help="Recount everything, not only what changed.")] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="WHERE",
+            help="Rebuild on PostgreSQL over several connections at once: local:N, or auto (one for each core).",
+        ),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option("--processes", metavar="N", min=1, max=256, help="The same over N connections.")
+    ] = 1,
 ) -> None:
     """Recount the days that changed since the last time."""
-    from jobs.rollup import roll_up
+    from jobs.rollup import connections_of, roll_up
 
     state = state_of(context)
-    with state.store() as store, state.progress() as bar:
+    connections = connections_of(cluster=cluster, processes=processes)
+    if connections > 1 and not rebuild:
+        raise ConfigError("--cluster and --processes are for --rebuild: what changed is soon counted by one")
+    with state.store(connections=connections + 1) as store, state.progress() as bar:
         task = bar.add_task("recounting days", total=None)
-        days = roll_up(store, rebuild=rebuild, progress=lambda count: bar.update(task, completed=count))
+        days = roll_up(
+            store,
+            rebuild=rebuild,
+            progress=lambda count: bar.update(task, completed=count),
+            connections=connections,
+        )
     state.say(f"{days:,} day{'' if days == 1 else 's'} recounted")
 
 

@@ -178,8 +178,13 @@ def test_the_rollup_can_be_rebuilt(run: Run, filled: Path) -> None:
     wrong = run("db", "check")
     assert wrong.code == 5
     assert "`listener rollup --rebuild`" in wrong.err
-    assert run("rollup", "--rebuild").code == 0
+    assert run("rollup", "--rebuild", "--cluster", "local:2").code == 0
     assert volumes() == before
+    refused = run("rollup", "--processes", "2")
+    assert (refused.code, refused.complaint) == (
+        2,
+        "listener: --cluster and --processes are for --rebuild: what changed is soon counted by one",
+    )
 
 
 def test_status_has_a_row_for_each_stream(run: Run, filled: Path, posts: dict[str, list[Post]]) -> None:

@@ -5,8 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from jobs.crew import cores
 from jobs.ingest import ingest
-from jobs.rollup import roll_up
+from jobs.rollup import connections_of, roll_up
+from listener.errors import ConfigError
 
 
 @pytest.fixture
@@ -39,4 +41,32 @@ def test_a_rebuild_gives_the_same_numbers(store, ingested):
     told = []
     assert roll_up(store, rebuild=True, progress=told.append) >= 10
     assert told
+    assert volumes(store) == before
+
+
+@pytest.mark.parametrize(
+    ("asked", "connections"),
+    [
+        ({"cluster": None, "processes": 1}, 1),
+        ({"cluster": None, "processes": 3}, 3),
+        ({"cluster": "local:5", "processes": 1}, 5),
+    ],
+)
+def test_a_rebuild_has_as_many_connections_as_are_asked_for(asked, connections):
+    assert connections_of(**asked) == connections
+
+
+def test_a_scheduler_cannot_help_the_database(monkeypatch):
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
+    assert connections_of(cluster="auto", processes=1) == cores()
+    with pytest.raises(ConfigError, match=r"workers at tcp://10.0.0.5:8786 could not help it: .* local:N"):
+        connections_of(cluster="tcp://10.0.0.5", processes=1)
+    with pytest.raises(ConfigError, match="leave one out"):
+        connections_of(cluster="local", processes=2)
+
+
+def test_a_rebuild_over_connections_gives_the_same_numbers(store, ingested):
+    roll_up(store)
+    before = volumes(store)
+    assert roll_up(store, rebuild=True, connections=2) >= 10
     assert volumes(store) == before

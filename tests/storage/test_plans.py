@@ -291,7 +291,6 @@ def test_jobs(many: MentionStore, record: Callable[..., Record], signals: Any) -
             texts, many, Wanted(version="2", since_day=TODAY - 5), after=COUNT - 300, limit=100
         ),
         "what was heard again": partial(rewrite, many, [(text, signals(version="2")) for text in read]),
-        "a recount of a day": partial(rolling.count_chunk, many.database, 2, [day]),
         "a rollup": partial(roll_up_a_day, many, day),
         "a sum of a day": partial(sum_a_day, many, day),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import event, insert, select, update
 
 from listener.calendar import week_of_day
+from listener.errors import StoreError
 from listener.mention import Metrics, Purpose, Sentiment
 from storage import correcting, retagging, rolling, schema
 from storage.correcting import Correction, Name
@@ -401,31 +401,36 @@ def dirty_both(pulling: Any, record: Callable[..., Record]) -> None:
         )
 
 
-def test_chunks_are_counted_by_several_at_once(
-    pulling: Any, record: Callable[..., Record], store_url: str
+def test_a_rebuild_over_several_connections_counts_each_day_once(
+    pulling: Any, record: Callable[..., Record]
 ) -> None:
-    """Each with a connection of its own, in an order that would tempt two of them to wait for each other."""
     dirty_both(pulling, record)
     store = pulling.store
-    chunks = rolling.dirty_chunks(store.database, chunk_days=3)
-    assert [len(days) for _, days in chunks] == [3, 3, 3, 3, 3, 3, 2] * 2
-    assert sorted(day for one, days in chunks if one == chunks[0][0] for day in days) == list(range(20766, 20786))
-    together = threading.Barrier(2)
-
-    def work(tasks: list[tuple[int, list[int]]]) -> int:
-        with MentionStore.open(store_url) as own:
-            together.wait()
-            for organization_id, days in tasks:
-                rolling.count_chunk(own.database, organization_id, days)
-            return sum_totals(own.database, chunk_days=4)
-
-    with ThreadPoolExecutor(2) as pool:
-        # One does all, the other all from the last to the first: what is counted twice is counted right.
-        assert sum(pool.map(work, [chunks, chunks[::-1]])) >= 20
-    assert rolling.dirty_chunks(store.database, chunk_days=3) == []
+    store.roll_up()
+    told: list[int] = []
+    assert store.rebuild_rollups(progress=told.append, connections=3) == 40
+    assert told == sorted(set(told))
+    assert told[-1] == 40
     assert stored(store) == naive(store)
     assert_totals_are_sums(store)
     assert (store.roll_up(), sum_totals(store.database, chunk_days=9)) == (0, 0)
+
+
+def test_who_fails_stops_the_others_and_the_rest_is_counted_later(
+    pulling: Any, record: Callable[..., Record]
+) -> None:
+    dirty_both(pulling, record)
+    store = pulling.store
+
+    def full(_done: int) -> None:
+        raise StoreError("the disk is full")
+
+    with pytest.raises(StoreError, match="the disk is full"):
+        rolling.roll_up(store.database, chunk_days=3, progress=full, connections=2)
+    left = store.roll_up()
+    assert 0 < left < 40
+    assert stored(store) == naive(store)
+    assert_totals_are_sums(store)
 
 
 @pytest.mark.parametrize("store_url", ["postgresql"], indirect=True)
