@@ -126,8 +126,11 @@ def _language(code: object) -> str | None:
 
 
 def _metrics(counts: object) -> Metrics:
+    if not isinstance(counts, Mapping):
+        return Metrics()
+
     def count(name: str) -> int | None:
-        return read_count(counts.get(name)) if isinstance(counts, Mapping) else None
+        return read_count(counts.get(name))
 
     shared = [number for name in ("retweet_count", "quote_count") if (number := count(name)) is not None]
     return Metrics(

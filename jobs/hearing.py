@@ -71,7 +71,8 @@ class Hearing:
 
     def redacted(self, mention: Mention) -> Mention:
         """Return the mention without what its text has of people."""
-        return replace(mention, text=self.analyzer.redact(mention.text))
+        text = self.analyzer.redact(mention.text)
+        return mention if text == mention.text else replace(mention, text=text)
 
     def _record(self, mention: Mention, redacted: Mention, signals: Signals | None) -> Record:
         day = local_day(mention.published_at, self.zone)
@@ -128,7 +129,7 @@ def account_names(accounts: Iterable[str]) -> frozenset[str]:
 
 def is_own(author: Author | None, own_accounts: frozenset[str]) -> bool:
     """Tell whether the organization wrote it: the author's id or handle is one of its accounts."""
-    if author is None:
+    if author is None or not own_accounts:
         return False
     return any(name is not None and account_name(name) in own_accounts for name in (author.id, author.handle))
 

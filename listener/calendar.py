@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from listener.errors import ConfigError
@@ -39,6 +40,7 @@ def week_of_day(day: int) -> int:
     return (day + 3) // 7
 
 
+@lru_cache(maxsize=1024)
 def iso_week(week: int) -> str:
     """Return the ISO 8601 name of a week number: ``"2026-W46"``. Its year is that of its Thursday."""
     year, number, _ = week_start(week).isocalendar()

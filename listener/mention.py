@@ -98,7 +98,7 @@ class Mention:
     def __post_init__(self) -> None:
         for name in ("published_at", "edited_at", "removed_at"):
             moment = getattr(self, name)
-            if moment is None:
+            if moment is None or moment.tzinfo is UTC:
                 continue
             if moment.tzinfo is None:
                 raise ValueError(f"{name} of {self.channel} {self.external_id} has no time zone")

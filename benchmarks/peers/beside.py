@@ -184,6 +184,6 @@ def _show(taken: Taken, size: Size) -> None:
         "mentions, ready as lines of JSON, and fewer rounds, or it alone would take most of the time; its fewer "
         "mentions carry its start more. It redacts and pseudonymises, and labels nothing without a model that is "
         "an extra; dlt keeps flat rows by a merge on their id, and analyses nothing. Listener hears every signal, "
-        "keeps its normalised tables and the full-text index, and commits every hundred."
+        "keeps its normalised tables and the full-text index, and commits every five hundred, as an import does."
     )
     show("The whole path beside its peers", head, rows, note=note)

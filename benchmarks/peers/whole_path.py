@@ -1,6 +1,7 @@
 """Listener's own whole path without a network: ``python -m benchmarks.peers.whole_path PAGES CONFIG``.
 
-Each page is read from its file, normalised by its connector, heard with every signal and saved, in one process.
+Each page is read from its file, normalised by its connector, heard with every signal and saved, in one process; as
+an import does, so many mentions at once.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import sys
 from pathlib import Path
 
 from benchmarks import corpus, world
+from jobs.archives.reading import BATCH
 from jobs.connections import stream_state
 from listener.usage import Usage
+from storage.bulk import batches
 from storage.store import MentionStore
 
 
@@ -23,8 +26,9 @@ def run(pages: Path, config: Path) -> None:
             store.declare(settings.organizations, line.taxonomy)
             stream = stream_state(store, line.stream)
             run_id = store.begin_run(stream.id, since=None, until=None)
-            for number, file in enumerate(sorted((pages / channel).glob("*.json"))):
-                mentions = corpus.read(channel, file)
+            files = sorted((pages / channel).glob("*.json"))
+            for number, some in enumerate(batches(files, BATCH // corpus.PAGE)):
+                mentions = [mention for file in some for mention in corpus.read(channel, file)]
                 known = store.known(channel, [mention.external_id for mention in mentions])
                 store.save_page(
                     stream_id=stream.id,

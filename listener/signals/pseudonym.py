@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
+from functools import lru_cache
 
 from listener.errors import ConfigError
 from listener.settings import AuthorKey
@@ -23,10 +23,15 @@ def pseudonym(secret: str | None, mode: AuthorKey, channel: str, author_id: str,
         raise ConfigError(
             f'privacy.author_key = "{mode}" needs the secret LISTENER_AUTHOR_KEY: set it, or choose "none"'
         )
-    key = _hmac(secret.encode(), iso_week if mode == "weekly" else "stable").digest()
-    return _hmac(key, f"{channel}\0{author_id}").hexdigest()
+    key = _key(secret, iso_week if mode == "weekly" else "stable")
+    return _hmac(key, f"{channel}\0{author_id}").hex()
 
 
-def _hmac(key: bytes, message: str) -> hmac.HMAC:
+@lru_cache(maxsize=256)
+def _key(secret: str, period: str) -> bytes:
+    return _hmac(secret.encode(), period)
+
+
+def _hmac(key: bytes, message: str) -> bytes:
     # Platforms have been seen to send lone surrogates; they must count as an author, not stop a page.
-    return hmac.new(key, message.encode("utf-8", "surrogatepass"), hashlib.sha256)
+    return hmac.digest(key, message.encode("utf-8", "surrogatepass"), "sha256")

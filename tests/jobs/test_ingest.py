@@ -244,7 +244,7 @@ def test_a_bug_stops_its_own_stream_and_is_raised_at_the_end(two_channels, store
         "bug: ZeroDivisionError",
         1,
     )
-    assert (second.last_run.outcome, second.mentions) == ("done", 5)
+    assert (second.last_run.outcome, second.last_run.counts.inserted) == ("done", 5)
     assert "ZeroDivisionError" in caplog.text
     assert [feed.closed for feed in feeds.values()] == [1, 1]
 

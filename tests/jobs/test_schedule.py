@@ -184,7 +184,7 @@ def test_told_to_stop_it_finishes_the_page_in_hand(scheduler, settings, platform
     assert fetching.wait(30)
     end()
     assert outcomes(live_store) == ["interrupted"]
-    assert live_store.status()[0].mentions == 10
+    assert live_store.status()[0].last_run.counts.inserted == 10
 
 
 def test_what_one_that_stops_has_broken_off_another_takes_up(
