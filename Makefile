@@ -53,7 +53,7 @@ test: .venv/.dev
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=95
 
 kill-test: .venv/.dev
-	$(BIN)/python -m pytest tests/jobs/test_kill.py -v --timeout 1800
+	LISTENER_KILLS=200 $(BIN)/python -m pytest tests/jobs/test_kill.py -v --timeout 1800
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check .
