@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from listener.collecting import collect_rarely
 from listener.errors import ConfigError
 from listener.signals.analysis import Analyzer, Signals
 from listener.signals.models import models_version
@@ -61,4 +62,5 @@ def hear_texts(task: Texts) -> list[Signals]:
 
 @lru_cache(maxsize=2)
 def _analyzer(taxonomy: Taxonomy | None) -> Analyzer:
+    collect_rarely()
     return Analyzer(taxonomy or Taxonomy.load())

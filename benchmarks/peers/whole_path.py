@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks import corpus, world
 from jobs.archives.reading import BATCH
 from jobs.connections import stream_state
+from listener.collecting import collect_rarely
 from listener.usage import Usage
 from storage.bulk import batches
 from storage.store import MentionStore
@@ -41,4 +42,6 @@ def run(pages: Path, config: Path) -> None:
 
 
 if __name__ == "__main__":
+    # As the command does.
+    collect_rarely()
     run(*map(Path, sys.argv[1:]))

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from listener.collecting import collect_rarely
 from listener.errors import ConfigError, ListenerError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     0 done; 1 done in part; 2 usage or configuration; 3 credentials; 4 quota or budget, resumable; 5 database;
     6 another process holds the lease; 70 a bug, with its traceback in the log; 130 interrupted by hand.
     """
+    collect_rarely()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # What we write is UTF-8, whatever the locale of a cron job says.
         sys.stdout.reconfigure(encoding="utf-8")
