@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from jobs.cluster import joined
+from jobs.crew import Crew, Place, Pool
 from jobs.ingest import RunReport, ingest
 from listener.clock import SteppedClock
 from listener.mention import Mention
@@ -95,3 +97,24 @@ def pull(settings: Settings, store: MentionStore, clock: SteppedClock, platforms
         return ingest(options.pop("settings", settings), store, clock=clock, platforms=platforms, **options)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[Pool]:
+    """Two processes of this machine."""
+    with Pool(2) as crew:
+        yield crew
+
+
+@pytest.fixture(scope="module")
+def dask() -> Iterator[Crew]:
+    """Two Dask workers on this machine."""
+    with joined(Place(size=2)) as crew:
+        yield crew
+
+
+@pytest.fixture(params=["pool", "dask"])
+def crew(request: pytest.FixtureRequest) -> Crew:
+    """A crew of each kind."""
+    made: Crew = request.getfixturevalue(request.param)
+    return made

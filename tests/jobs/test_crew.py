@@ -28,24 +28,6 @@ from tests.jobs.crew_tasks import Number, die, die_once, double, pid, refuse
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Pool]:
-    with Pool(2) as crew:
-        yield crew
-
-
-@pytest.fixture(scope="module")
-def dask() -> Iterator[Crew]:
-    with joined(Place(size=2)) as crew:
-        yield crew
-
-
-@pytest.fixture(params=["pool", "dask"])
-def crew(request: pytest.FixtureRequest) -> Crew:
-    made: Crew = request.getfixturevalue(request.param)
-    return made
-
-
 def numbers(count: int, **marked: str) -> list[tuple[int, Number]]:
     return [(number, Number(number, marked.get(f"n{number}", ""))) for number in range(count)]
 

@@ -22,8 +22,7 @@ import pytest
 import zstandard
 from sqlalchemy import update
 
-from jobs.cluster import joined
-from jobs.crew import Crew, Place, Pool
+from jobs.crew import Crew, Pool
 from jobs.hearing import analyzer_for
 from jobs.importing import ImportReport, Order, import_archives
 from jobs.retag import retag
@@ -49,24 +48,6 @@ TEXTS = (
 CONFIG = (
     '[[organizations]]\nslug = "st-elsewhere"\nname = "St. Elsewhere Hospital"\ntimezone = "America/Toronto"\n'
 )
-
-
-@pytest.fixture(scope="module")
-def pool() -> Iterator[Crew]:
-    with Pool(2) as crew:
-        yield crew
-
-
-@pytest.fixture(scope="module")
-def dask() -> Iterator[Crew]:
-    with joined(Place(size=2)) as crew:
-        yield crew
-
-
-@pytest.fixture(params=["pool", "dask"])
-def crew(request: pytest.FixtureRequest) -> Crew:
-    made: Crew = request.getfixturevalue(request.param)
-    return made
 
 
 @dataclass
