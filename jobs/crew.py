@@ -257,6 +257,25 @@ def crew_of(*, cluster: str | None = None, processes: int = 1) -> Iterator[Crew 
         yield None
 
 
+def connections_of(*, cluster: str | None, processes: int) -> int:
+    """Return over how many connections a rebuild counts at once, by ``--cluster`` or ``--processes``.
+
+    It is the database that counts: what it needs of others are connections. Raises ``ConfigError`` for a
+    scheduler, whose workers would have to be given the database's address to do no more than that.
+    """
+    if cluster is None:
+        return processes
+    if processes > 1:
+        raise both_asked()
+    place = place_of(cluster)
+    if place.address is not None:
+        raise ConfigError(
+            f"the database counts by itself, and workers at {place.address} could not help it: write "
+            "--cluster local:N for N connections at once"
+        )
+    return place.size
+
+
 def both_asked() -> ConfigError:
     """Return the error of who asks for a cluster and for processes."""
     return ConfigError("--cluster and --processes are two ways of one thing: leave one out")

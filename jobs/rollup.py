@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from jobs.crew import both_asked, place_of
-from listener.errors import ConfigError
-
 if TYPE_CHECKING:
     from storage.store import MentionStore
 
@@ -28,22 +25,3 @@ def roll_up(
     if rebuild:
         return store.rebuild_rollups(progress=progress, connections=connections)
     return store.roll_up(progress=progress)
-
-
-def connections_of(*, cluster: str | None, processes: int) -> int:
-    """Return over how many connections a rebuild counts at once, by ``--cluster`` or ``--processes``.
-
-    It is the database that counts: what it needs of others are connections. Raises ``ConfigError`` for a
-    scheduler, whose workers would have to be given the database's address to do no more than that.
-    """
-    if cluster is None:
-        return processes
-    if processes > 1:
-        raise both_asked()
-    place = place_of(cluster)
-    if place.address is not None:
-        raise ConfigError(
-            f"the database counts by itself, and workers at {place.address} could not help it: write "
-            "--cluster local:N for N connections at once"
-        )
-    return place.size

@@ -17,13 +17,11 @@ from sqlalchemy import insert, select, text
 
 from listener.calendar import local_day
 from listener.mention import Source
+from storage.locks import Lock
 from storage.schema import mention_topics, organizations, signal_changes
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-_CHANGE_LOCK = 7_041_778_001
-"""The PostgreSQL advisory lock of whoever writes a change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +94,7 @@ def _last(connection: Connection) -> str | None:
 def _take_turn(connection: Connection) -> None:
     """Wait until no other transaction writes a change; on SQLite one that writes is alone."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CHANGE_LOCK})
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": Lock.CHANGE.value})
 
 
 def _was_heard(connection: Connection) -> bool:

@@ -16,6 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from listener.errors import ConfigError, StoreError
+from storage.locks import Lock
 from storage.refusals import translate
 from storage.schema import SCHEMA_VERSION
 
@@ -36,8 +37,6 @@ _PATIENCE = {
 }
 """Seconds, and milliseconds for ``tcp_user_timeout``. By default a server that vanished (a pulled plug, a firewall
 that forgot) is waited for: hours where nothing is asked, a quarter of an hour where an answer is owed."""
-_MIGRATION_LOCK = 7_041_776_001
-"""The PostgreSQL advisory lock that one process holds while it makes or upgrades the tables."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +226,7 @@ def migration_transaction(database: Database) -> Iterator[Connection]:
     """One transaction in which only this process makes or upgrades tables."""
     with database.write() as connection:
         if not database.is_sqlite:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": Lock.MIGRATION.value})
         yield connection
 
 

@@ -30,6 +30,7 @@ from sqlalchemy import (
 
 from listener.calendar import day_date, day_number
 from storage.bulk import reserve_ids
+from storage.locks import Lock
 from storage.schema import mention_metrics, mention_organizations, mention_topics, mention_words, mentions
 
 if TYPE_CHECKING:
@@ -57,8 +58,6 @@ LATEST = 2100 * 12
 _FIRST_DAY, _LAST_DAY = day_number(date.min), day_number(date.max)
 _BEFORE = "before"
 _AFTER = "after"
-_PARTITION_LOCK = 7_041_776_003
-"""The advisory lock under which partitions are made."""
 _KNOWN = "listener_is_partitioned"
 _UPPER_BOUND = re.compile(r"TO \('?(\d+)'?\)")
 
@@ -185,7 +184,7 @@ def make_months(connection: Connection, months: Iterable[int]) -> None:
     """
     if not (missing := _missing(connection, months)):
         return
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PARTITION_LOCK})
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": Lock.PARTITIONS.value})
     if not (missing := _missing(connection, missing)):
         return
     # A foreign key takes these locks on the tables that it points at. Taken in the order in which others write to

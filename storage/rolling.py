@@ -36,6 +36,7 @@ from listener.calendar import iso_week, week_end, week_of_day, week_start
 from listener.mention import Sentiment
 from storage.bulk import upsert
 from storage.counting import is_counted, standing
+from storage.locks import Room
 from storage.partitions import in_days
 from storage.schema import (
     ALL,
@@ -62,10 +63,6 @@ if TYPE_CHECKING:
 REBUILD_CHUNK_DAYS = 91
 """How many days a rebuild counts in one transaction: whole weeks, so that few are counted twice, and not so many
 that a writer of a large SQLite store would wait for longer than its patience lasts."""
-
-_ORGANIZATION_LOCK = 7_041_778
-"""The first key of the PostgreSQL advisory locks under which one process at a time counts an organization's days;
-the second is the organization's id."""
 
 _VOLUME = ("mentions", "negative", "neutral", "positive", "unscored", "engagement")
 
@@ -157,7 +154,9 @@ def _take_turn(connection: Connection, organization_id: int, *, wait: bool = Tru
         return True
     how = "pg_advisory_xact_lock" if wait else "pg_try_advisory_xact_lock"
     lock = text(f"SELECT {how}(:room, :organization)")
-    taken = connection.execute(lock, {"room": _ORGANIZATION_LOCK, "organization": organization_id}).scalar_one()
+    taken = connection.execute(
+        lock, {"room": Room.ORGANIZATION.value, "organization": organization_id}
+    ).scalar_one()
     # The lock that waits returns nothing, which the driver gives as an empty text.
     return wait or bool(taken)
 

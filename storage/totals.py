@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Table, delete, func, insert, select, text, union
 
 from listener.calendar import week_of_day
+from storage.locks import Lock
 from storage.schema import daily_totals, daily_volume, dirty_totals, weekly_totals, weekly_volume
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Select
 
     from storage.opening import Database
-
-_TOTALS_LOCK = 7_041_776_003
-"""The PostgreSQL advisory lock under which one process at a time sums the totals."""
 
 
 def sum_totals(database: Database, *, chunk_days: int) -> int:
@@ -34,7 +32,7 @@ def sum_totals(database: Database, *, chunk_days: int) -> int:
     while True:
         with database.write() as connection:
             if connection.dialect.name == "postgresql":
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _TOTALS_LOCK})
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": Lock.TOTALS.value})
             days = _next_marked(connection, chunk_days)
             if not days:
                 return done

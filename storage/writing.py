@@ -21,6 +21,7 @@ from storage.corrected import Part, corrected_parts, parts
 from storage.decide import Decision, Fate, Stored, decide, language_of, last_of_each
 from storage.heard import HEARD, delete_hits, heard_columns, heard_values, write_hits
 from storage.indexing import Worded, forget, index_again, index_new
+from storage.locks import Room
 from storage.partitions import in_months, is_partitioned, mention_ids
 from storage.records import PageCounts, Record, text_fingerprint
 from storage.schema import authors, dirty_days, mention_metrics, mention_organizations, mentions, organizations
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Column, Connection
 
     from listener.mention import Mention
-
-_CHANNEL_LOCK = 7_041_777
-"""The first key of the advisory locks that make writers of one channel take turns; the second is its id."""
 
 _METRICS = tuple(metric.name for metric in fields(Metrics))
 _WORDS = ("text", "text_fingerprint", "permalink", "parent_external_id", "conversation_id")
@@ -72,7 +70,7 @@ def take_turn(connection: Connection, channel_id: int) -> None:
     """Wait until no other transaction writes mentions of this channel."""
     if connection.dialect.name == "postgresql":
         lock = text("SELECT pg_advisory_xact_lock(:room, :channel)")
-        connection.execute(lock, {"room": _CHANNEL_LOCK, "channel": channel_id})
+        connection.execute(lock, {"room": Room.CHANNEL.value, "channel": channel_id})
 
 
 def save_mentions(connection: Connection, target: Target, records: Sequence[Record]) -> PageCounts:

@@ -238,7 +238,8 @@ def rollup(
     ] = 1,
 ) -> None:
     """Recount the days that changed since the last time."""
-    from jobs.rollup import connections_of, roll_up
+    from jobs.crew import connections_of
+    from jobs.rollup import roll_up
 
     state = state_of(context)
     connections = connections_of(cluster=cluster, processes=processes)

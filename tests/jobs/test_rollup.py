@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from jobs.crew import cores
+from jobs.crew import connections_of, cores
 from jobs.ingest import ingest
-from jobs.rollup import connections_of, roll_up
+from jobs.rollup import roll_up
 from listener.errors import ConfigError
 
 
