@@ -9,13 +9,13 @@ from __future__ import annotations
 import difflib
 import os
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
+import tomli
 from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
@@ -284,12 +284,12 @@ def load(path: Path, *, env_file: Path | None = None, environ: Mapping[str, str]
     """
     try:
         # Editors on Windows put a byte order mark in front, which TOML does not allow.
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        document = tomli.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ConfigError(f"no configuration at {path}: run `listener init` or name one with --config") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
+    except tomli.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     for reserved in ("path", "environment"):
         if reserved in document:

@@ -5,9 +5,10 @@ No single hint decides: each is a feature that the model of purposes has learnt 
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import replace
 from functools import cache
+
+import tomli
 
 from listener.resources import config_file
 from listener.signals.taxonomy import Taxonomy, Topic
@@ -16,7 +17,7 @@ from listener.signals.taxonomy import Taxonomy, Topic
 @cache
 def shipped_hints() -> Taxonomy:
     """Return the hints as a taxonomy, so that topics' phrases and hints are found by one matcher's code."""
-    document = tomllib.loads(config_file("purposes.toml").read_text(encoding="utf-8"))
+    document = tomli.loads(config_file("purposes.toml").read_text(encoding="utf-8"))
     return Taxonomy(
         version=document["version"],
         topics=tuple(

@@ -8,13 +8,13 @@ bring. How a phrase is written is told in :mod:`listener.signals.phrases`; :mod:
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
+import tomli
 from pydantic import AfterValidator, Field, field_validator
 
 from listener.errors import ConfigError
@@ -275,12 +275,12 @@ class _Reading:
     def _document(self) -> dict[str, Any]:
         try:
             # Editors on Windows put a byte order mark in front, which TOML does not allow.
-            return tomllib.loads(self._file.read_text(encoding="utf-8-sig"))
+            return tomli.loads(self._file.read_text(encoding="utf-8-sig"))
         except FileNotFoundError as error:
             raise ConfigError(f"no taxonomy at {self._file}: correct topics.file, or leave it out") from error
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{self._file} cannot be read: {error}") from error
-        except tomllib.TOMLDecodeError as error:
+        except tomli.TOMLDecodeError as error:
             raise ConfigError(f"{self._file} is not valid TOML: {error}") from error
 
     def _wrong(self, problem: str) -> None:

@@ -43,9 +43,10 @@ from __future__ import annotations
 
 import copy
 import json
-import tomllib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import tomli
 
 from listener.mention import Kind, Metrics
 from listener.standins.posts import Post
@@ -64,10 +65,10 @@ _EVERY = 3
 def declared(folder: Path) -> type[DeclaredStandin]:
     """Return the stand-in that ``folder`` describes; its name is the channel.
 
-    Raises ``OSError`` where one of its two files is missing, and ``tomllib.TOMLDecodeError`` or
+    Raises ``OSError`` where one of its two files is missing, and ``tomli.TOMLDecodeError`` or
     ``json.JSONDecodeError`` where one is malformed.
     """
-    plan = tomllib.loads((folder / "platform.toml").read_text(encoding="utf-8"))
+    plan = tomli.loads((folder / "platform.toml").read_text(encoding="utf-8"))
     members = {
         "channel": folder.name,
         "secrets": dict(plan["auth"]["secrets"]),

@@ -5,12 +5,13 @@ English stands in ``phrases.toml``, French in ``phrases_fr.toml`` of the same sh
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Literal
+
+import tomli
 
 Language = Literal["en", "fr"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr")
@@ -62,7 +63,7 @@ class Phrasebook:
 @cache
 def load(language: Language = "en") -> Phrasebook:
     """Read the phrasebook of a language, which lies beside this module."""
-    document = tomllib.loads(Path(__file__).with_name(_FILES[language]).read_text(encoding="utf-8"))
+    document = tomli.loads(Path(__file__).with_name(_FILES[language]).read_text(encoding="utf-8"))
     slots = {name: tuple(values) for name, values in document.pop("slots").items()}
     topics = {
         slug: TopicSentences(weight=table["weight"], **{form: tuple(table[form]) for form in FORMS})
