@@ -28,6 +28,7 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    true,
     union,
     union_all,
 )
@@ -56,7 +57,7 @@ from storage.schema import (
 from storage.totals import mark_all_totals, mark_totals, sum_totals
 
 if TYPE_CHECKING:
-    from sqlalchemy import CompoundSelect, Connection, Join
+    from sqlalchemy import CompoundSelect, Connection, FromClause
 
     from storage.opening import Database
 
@@ -217,18 +218,22 @@ def _mark_clean(connection: Connection, organization_id: int, days: Sequence[int
 
 
 def _recount(connection: Connection, organization_id: int, days: Sequence[int]) -> None:
+    if connection.dialect.name == "postgresql":
+        # What was published within some days was mostly stored together, which the planner does not know: it would
+        # go through all of a table, store-wide, rather than look up a chunk's mentions in a few pages.
+        connection.exec_driver_sql("SET LOCAL random_page_cost = 1.1")
     touched = sorted({week_of_day(day) for day in days})
     _name_weeks(connection, touched)
-    on_days = _linked_on(connection, organization_id, days)
+    on_days, their_tags = _linked_on(connection, organization_id, days)
     connection.execute(
         delete(daily_volume).where(daily_volume.c.organization_id == organization_id, daily_volume.c.day.in_(days))
     )
     connection.execute(
         insert(daily_volume).from_select(
-            ["organization_id", "day", "channel_id", "topic_id", *_VOLUME], daily_counts(on_days)
+            ["organization_id", "day", "channel_id", "topic_id", *_VOLUME], daily_counts(on_days, their_tags)
         )
     )
-    in_weeks = _linked_on(
+    in_weeks, their_tags = _linked_on(
         connection, organization_id, [week * 7 + day for week in touched for day in range(-3, 4)]
     )
     connection.execute(
@@ -238,18 +243,23 @@ def _recount(connection: Connection, organization_id: int, days: Sequence[int]) 
     )
     connection.execute(
         insert(weekly_volume).from_select(
-            ["organization_id", "week", "channel_id", "topic_id", *_VOLUME, "authors"], weekly_counts(in_weeks)
+            ["organization_id", "week", "channel_id", "topic_id", *_VOLUME, "authors"],
+            weekly_counts(in_weeks, their_tags),
         )
     )
 
 
-def _linked_on(connection: Connection, organization_id: int, days: Sequence[int]) -> ColumnElement[bool]:
+def _linked_on(
+    connection: Connection, organization_id: int, days: Sequence[int]
+) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Return the condition on the links of some days, and the one on the topics that go with them."""
     links = mention_organizations
-    return and_(
+    linked = and_(
         links.c.organization_id == organization_id,
         links.c.day.in_(days),
         in_days(connection, min(days), max(days), links.c.mention_id),
     )
+    return linked, in_days(connection, min(days), max(days), mention_topics.c.mention_id)
 
 
 def _name_weeks(connection: Connection, touched: Sequence[int]) -> None:
@@ -265,70 +275,85 @@ def _name_weeks(connection: Connection, touched: Sequence[int]) -> None:
     )
 
 
-def daily_counts(where: ColumnElement[bool]) -> CompoundSelect[Any]:
-    """Count the linked mentions that ``where`` chooses, in the columns of ``daily_volume``."""
-    return _counts(where, mention_organizations.c.day)
+def daily_counts(where: ColumnElement[bool], tags: ColumnElement[bool] | None = None) -> CompoundSelect[Any]:
+    """Count the linked mentions that ``where`` chooses, in the columns of ``daily_volume``.
+
+    ``tags`` is a condition that all of their topics meet, where not all partitions are to be looked into.
+    """
+    return _counts(where, tags, mention_organizations.c.day)
 
 
-def weekly_counts(where: ColumnElement[bool]) -> CompoundSelect[Any]:
-    """Count the linked mentions that ``where`` chooses, in the columns of ``weekly_volume``."""
-    week = week_of(mention_organizations.c.day)
-    return _counts(where, week, func.count(distinct(mentions.c.author_id)).label("authors"))
+def weekly_counts(where: ColumnElement[bool], tags: ColumnElement[bool] | None = None) -> CompoundSelect[Any]:
+    """Count the linked mentions that ``where`` chooses, in the columns of ``weekly_volume``; ``tags`` as there."""
+    return _counts(where, tags, week_of(mention_organizations.c.day), with_authors=True)
 
 
-def _counts(where: ColumnElement[bool], period: ColumnElement[int], *more: Any) -> CompoundSelect[Any]:
+def _counts(
+    where: ColumnElement[bool],
+    tags: ColumnElement[bool] | None,
+    period: ColumnElement[int],
+    *,
+    with_authors: bool = False,
+) -> CompoundSelect[Any]:
     links = mention_organizations
-    tagged = (
-        select(links.c.mention_id, mention_topics.c.topic_id)
-        .join(mention_topics, mention_topics.c.mention_id == links.c.mention_id)
-        .where(where)
-        .distinct()
-        .subquery()
-    )
-    every_topic = tagged.c.topic_id
-    untagged = (
-        ~select(mention_topics.c.mention_id).where(mention_topics.c.mention_id == links.c.mention_id).exists()
-    )
-
-    every = links.join(mentions, mentions.c.id == links.c.mention_id).outerjoin(
-        mention_metrics, mention_metrics.c.mention_id == links.c.mention_id
-    )
-
-    def grouped(topic: Any, source: Join, *conditions: ColumnElement[bool], by: Sequence[Any] = ()) -> Select[Any]:
-        return (
-            select(
-                links.c.organization_id, period, mentions.c.channel_id, topic.label("topic_id"), *_volume(), *more
-            )
-            .select_from(source)
-            .where(where, links.c.own.is_(False), *conditions)
-            .group_by(links.c.organization_id, period, mentions.c.channel_id, *by)
+    given = [func.coalesce(mention_metrics.c[name], 0) for name in ("likes", "replies", "shares")]
+    # Asked for four times and joined once: to look up a mention and its metrics is what counting takes.
+    every = (
+        select(
+            links.c.organization_id,
+            period.label("period"),
+            mentions.c.channel_id,
+            links.c.mention_id,
+            mentions.c.author_id,
+            mentions.c.sentiment,
+            (given[0] + given[1] + given[2]).label("engagement"),
+            standing().label("standing"),
+            is_counted().label("is_counted"),
         )
-
-    # By a join: PostgreSQL would take two copies of an expression with parameters for two groupings.
-    by_standing = every.join(topics, topics.c.slug == standing())
-    by_topic = every.join(tagged, tagged.c.mention_id == links.c.mention_id)
+        .select_from(
+            links.join(mentions, mentions.c.id == links.c.mention_id).outerjoin(
+                mention_metrics, mention_metrics.c.mention_id == links.c.mention_id
+            )
+        )
+        .where(where, links.c.own.is_(False))
+        .cte("every")
+    )
+    of_it = and_(mention_topics.c.mention_id == every.c.mention_id, true() if tags is None else tags)
+    # Both witnesses of a topic have a row of their own.
+    tagged = (
+        select(every, mention_topics.c.topic_id).join(mention_topics, of_it).where(every.c.is_counted).distinct()
+    )
+    by_topic = tagged.subquery()
     return union_all(
-        grouped(_pseudo_topic(ALL), every),
-        grouped(_pseudo_topic(UNTAGGED), every, untagged, is_counted()),
-        grouped(topics.c.id, by_standing, by=[topics.c.id]),
-        grouped(every_topic, by_topic, is_counted(), by=[every_topic]),
+        _grouped(every, _pseudo_topic(ALL), with_authors=with_authors),
+        _grouped(every, _pseudo_topic(UNTAGGED), with_authors=with_authors).where(
+            every.c.is_counted, ~select(mention_topics.c.mention_id).where(of_it).exists()
+        ),
+        _grouped(every, topics.c.id, with_authors=with_authors)
+        .join(topics, topics.c.slug == every.c.standing)
+        .group_by(topics.c.id),
+        _grouped(by_topic, by_topic.c.topic_id, with_authors=with_authors).group_by(by_topic.c.topic_id),
     )
 
 
-def _volume() -> list[Any]:
-    def tone(value: Sentiment) -> ColumnElement[int]:
-        return func.coalesce(func.sum(case((mentions.c.sentiment == value.value, 1), else_=0)), 0)
+def _grouped(source: FromClause, topic: Any, *, with_authors: bool) -> Select[Any]:
+    """Return the counts of ``source`` for each organization, period and channel, under ``topic``."""
+    keys = (source.c.organization_id, source.c.period, source.c.channel_id)
 
-    figures = [func.coalesce(mention_metrics.c[name], 0) for name in ("likes", "replies", "shares")]
-    counts = [
+    def tone(value: Sentiment) -> ColumnElement[int]:
+        return func.coalesce(func.sum(case((source.c.sentiment == value.value, 1), else_=0)), 0)
+
+    counts = (
         func.count(),
         tone(Sentiment.NEGATIVE),
         tone(Sentiment.NEUTRAL),
         tone(Sentiment.POSITIVE),
-        func.sum(case((mentions.c.sentiment.is_(None), 1), else_=0)),
-        func.sum(figures[0] + figures[1] + figures[2]),
-    ]
-    return [count.label(name) for name, count in zip(_VOLUME, counts, strict=True)]
+        func.sum(case((source.c.sentiment.is_(None), 1), else_=0)),
+        func.sum(source.c.engagement),
+    )
+    named = [count.label(name) for name, count in zip(_VOLUME, counts, strict=True)]
+    authors = [func.count(distinct(source.c.author_id)).label("authors")] if with_authors else []
+    return select(*keys, topic.label("topic_id"), *named, *authors).select_from(source).group_by(*keys)
 
 
 def _pseudo_topic(slug: str) -> Any:
