@@ -250,8 +250,12 @@ class Pull:
         return (_moment(begins), _moment(ends)) if begins < ends else None
 
     def _cursor(self) -> Cursor:
-        told = {"sweeps": self._states, "followed": self._threads.followed, "done": self._done}
-        return {name: copy.deepcopy(part) for name, part in told.items() if part}
+        told = {
+            "sweeps": copy.deepcopy(self._states),
+            "followed": self._threads.told(),
+            "done": [*self._done],
+        }
+        return {name: part for name, part in told.items() if part}
 
 
 def time_filter(now: datetime, floor: float | None) -> str:

@@ -8,7 +8,6 @@ in that number, so that each thread is read once a day whatever it says.
 
 from __future__ import annotations
 
-import copy
 import logging
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -53,7 +52,11 @@ class Threads:
         self._meter = meter
         self._now = now
         self._until = until
-        self.followed = copy.deepcopy(dict(followed))
+        self.followed = {name: [*known] for name, known in followed.items()}
+
+    def told(self) -> dict[str, list[int]]:
+        """Return a copy of ``followed``. Every page's cursor has one, of hundreds: no deep copy, which is slow."""
+        return {name: [*known] for name, known in self.followed.items()}
 
     def note(self, submission: Mention, *, again: bool) -> None:
         """Follow a submission; ``again`` has its comments read even where they have been."""

@@ -48,6 +48,7 @@ def test_an_unknown_topic_is_refused_with_the_nearest(run: Run) -> None:
     assert "did you mean 'waiting-times'?" in result.complaint
 
 
+@pytest.mark.no_cover
 def test_a_text_is_tried_and_explained(run: Run) -> None:
     result = run(
         "topics", "test", "Waited six hours in the waiting room, write me at ann@example.org, says @StElsewhere"
@@ -68,6 +69,7 @@ def test_a_text_is_tried_and_explained(run: Run) -> None:
     assert "language: not recognized" in run("topics", "test", "42").out
 
 
+@pytest.mark.no_cover
 @pytest.mark.usefixtures("config")
 def test_with_a_configuration_the_hospitals_own_handles_stay(run: Run) -> None:
     assert "text: Thanks @StElsewhere\n" in run("topics", "test", "Thanks @StElsewhere").out
@@ -146,6 +148,7 @@ def test_the_taxonomy_in_force_is_checked(run: Run, own: Path) -> None:
     assert "warning: 'chaplains' of chapel is covered by 'chaplain*' already\n" in result.err
 
 
+@pytest.mark.no_cover
 def test_without_a_configuration_the_shipped_taxonomy_is_checked(run: Run) -> None:
     result = run("topics", "validate")
     assert result.code == 0

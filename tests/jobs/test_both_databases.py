@@ -54,6 +54,7 @@ def life(fake):
     return settings, fake.FakePlatforms(**feeds), fake.START
 
 
+@pytest.mark.no_cover
 def test_the_weekly_csv_is_the_same_to_the_byte(
     life, tmp_path, sqlite_template, postgresql_template, partitioned_template, new_postgresql
 ):

@@ -175,6 +175,7 @@ def test_what_the_platform_passes_over_does_not_head_the_queue_for_ever(look_up,
     assert len(feed.asked) == 10
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("looked_up_at_once", [1, 100])
 def test_pulls_get_everything_for_weeks_beside_the_look_ups(
     look_up, fake, feed, store, clock, platforms, looked_up_at_once

@@ -107,6 +107,7 @@ def phrases_and_text(draw: st.DrawFn) -> tuple[list[str], str]:
     return phrases, text
 
 
+@pytest.mark.no_cover
 @pytest.mark.timeout(400)
 @settings(max_examples=400, deadline=None)
 @given(phrases_and_text())
@@ -115,6 +116,7 @@ def test_it_finds_what_the_variants_find_written_out(given: tuple[list[str], str
     assert PhraseAutomaton(phrases).find(normalize(text)) == found_plainly(phrases, text)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=300, deadline=None)
 @given(phrases_and_text())
 @example((["a ... abc*"], "a a a a. abc "))
@@ -131,6 +133,7 @@ def test_a_match_begins_where_it_is_told(given: tuple[list[str], str]) -> None:
         assert bool(expected) == bool(told)
 
 
+@pytest.mark.no_cover
 @settings(max_examples=200, deadline=None)
 @given(phrases_and_text(), st.integers(0, 30))
 def test_what_is_forgotten_is_worked_out_anew(given: tuple[list[str], str], remembered: int) -> None:
@@ -202,6 +205,7 @@ class Oracle:
                     yield slug, variant, name
 
 
+@pytest.mark.no_cover
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_shipped_phrases_find_what_they_find_written_out(shipped: Taxonomy, language: Language) -> None:
@@ -218,6 +222,7 @@ def test_the_shipped_phrases_find_what_they_find_written_out(shipped: Taxonomy, 
 # --- many threads, hostile texts
 
 
+@pytest.mark.no_cover
 def test_threads_share_it() -> None:
     phrases = [" ... ".join(letters) for letters in itertools.product("abc", repeat=3)]
     chance = random.Random(7)
@@ -231,6 +236,7 @@ def test_threads_share_it() -> None:
 GAPS = [" ... ".join(letters) for letters in itertools.product("abc", repeat=3)]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("phrases", "units"),
     [

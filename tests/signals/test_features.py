@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from listener.signals import features
 
 ANY_TEXT = st.text(st.characters())  # lone surrogates too
+AS_WRITTEN = features.TITLED | features.SHOUTED
 
 
 def read(text: str) -> list[str]:
@@ -189,6 +190,7 @@ def test_a_token_tells_of_its_text(token: str, cues: int) -> None:
 
 
 @given(ANY_TEXT)
+@example("\N{NEGATIVE CIRCLED LATIN CAPITAL LETTER A}")
 def test_any_text_can_be_read(text: str) -> None:
     folded = features.fold(text)
     folded.encode("utf-8")
@@ -198,6 +200,6 @@ def test_any_text_can_be_read(text: str) -> None:
             assert word
             assert features.word_of(word) == word
             assert all(piece.startswith("~") for piece in features.pieces(word))
-            assert features.cues_of(token, word) & ~(features.TITLED | features.SHOUTED) == features.cues_of(
-                word, word
-            )
+            # How a word is written it no longer tells; some capitals have no small letter.
+            told, of_itself = features.cues_of(token, word), features.cues_of(word, word)
+            assert told & ~AS_WRITTEN == of_itself & ~AS_WRITTEN

@@ -24,6 +24,7 @@ def test_they_are_read_once() -> None:
     assert re.fullmatch(r"20\d\d\.\d+", shipped_hints().version)
 
 
+@pytest.mark.no_cover
 def test_each_has_a_name_of_its_own_and_phrases_that_can_be_found() -> None:
     hints = shipped_hints()
     assert len(set(hints.slugs)) == len(hints.slugs) > 10

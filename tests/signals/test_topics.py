@@ -179,6 +179,7 @@ def brought_to_one_form(text: str) -> str:
     return re.sub(r"\s+", " ", re.sub("[-\u2010]", " ", text)).strip()
 
 
+@pytest.mark.no_cover
 @settings(max_examples=600, deadline=None)
 @given(st.lists(SHAPES, min_size=1, max_size=8, unique_by=lambda phrase: phrase), st.text(ALPHABET, max_size=60))
 def test_the_automaton_finds_what_plain_expressions_find(phrases: list[str], text: str) -> None:

@@ -213,6 +213,7 @@ def test_edits_and_removals_keep_to_what_is_promised(posts: list[Post], by_id: d
     assert any(post.edits[0].topics != post.topics for post in edited if post.channel == "twitter")
 
 
+@pytest.mark.no_cover
 def test_days_and_nights_and_weekends_are_the_hospitals_own() -> None:
     posts = list(generate(seed=9, start=START, end=END, per_week=4_000, channels=["twitter"]))
     winter = datetime(2026, 11, 1, 7, tzinfo=UTC)
@@ -225,6 +226,7 @@ def test_days_and_nights_and_weekends_are_the_hospitals_own() -> None:
     assert max(days[5], days[6]) < min(days[day] for day in range(4))
 
 
+@pytest.mark.no_cover
 def test_the_spike_is_about_as_high_as_asked_for_and_changes_no_other_week() -> None:
     spike = Spike(
         topic="waiting-times",
@@ -374,6 +376,7 @@ def most_blocks(*, weeks: int, per_week: int) -> int:
     return most - before
 
 
+@pytest.mark.no_cover
 def test_memory_does_not_grow_with_the_count() -> None:
     few = most_blocks(weeks=2, per_week=5_000)
 

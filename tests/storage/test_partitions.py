@@ -315,7 +315,10 @@ def looked_at(store: MentionStore, asked_of_it: list[tuple[str, Any]]) -> set[st
     with store.database.write() as connection:
         connection.execute(text("SET LOCAL enable_partitionwise_join = on"))
         for statement, given in asked_of_it:
-            if statement.startswith(("SELECT", "INSERT", "DECLARE", "WITH")) and "mention_organizations" in statement:
+            if (
+                statement.startswith(("SELECT", "INSERT", "DECLARE", "WITH"))
+                and "mention_organizations" in statement
+            ):
                 (plan,) = connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", given).scalars()
                 waiting = [plan[0]["Plan"]]
                 while waiting:

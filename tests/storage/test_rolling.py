@@ -281,6 +281,7 @@ OPERATIONS = st.lists(
 )
 
 
+@pytest.mark.no_cover
 @settings(
     max_examples=20,
     deadline=None,

@@ -380,6 +380,7 @@ def both(
         yield save
 
 
+@pytest.mark.no_cover
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(corpus=CORPUS, trees=st.lists(TREES, min_size=1, max_size=4))
 @example(corpus=[("L'HÔPITAL", "fr"), ("hopitaux", "en")], trees=[("not", ("term", "hôpitaux", False))])

@@ -58,6 +58,7 @@ def test_words(text: str, found: list[str]) -> None:
     assert words(text) == found
 
 
+@pytest.mark.no_cover
 def test_every_character_is_folded_once_and_for_all() -> None:
     """What is folded stays so; a word is made of letters, digits and their marks, or is a picture."""
     # Between Han and the variation selectors Unicode has nothing yet; surrogates are no characters.

@@ -7,6 +7,7 @@ import unicodedata
 from html.entities import html5
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -101,6 +102,7 @@ def escaped(text: str, choose: Any) -> bytes:
     return f'{{"body": "{"".join(parts)}"}}'.encode()
 
 
+@pytest.mark.no_cover
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_a_line_whose_text_says_a_name_is_never_lost(data: st.DataObject) -> None:
@@ -118,6 +120,7 @@ def test_a_line_whose_text_says_a_name_is_never_lost(data: st.DataObject) -> Non
 SIEVES = {name: Sieve([name]) for name in NAMES} | {"all": Sieve(NAMES)}
 
 
+@pytest.mark.no_cover
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.text(), min_size=1, max_size=4), st.lists(st.text(max_size=30), max_size=5), st.booleans())
 def test_whatever_the_names_and_texts_are_none_is_lost(names: list[str], texts: list[str], plain: bool) -> None:
