@@ -140,7 +140,8 @@ def test_dask_names_the_task_that_workers_die_of() -> None:
         __import__("dask").config.set({"distributed.scheduler.allowed-failures": 0}),
         _scheduler(workers=1) as address,
         joined(Place(address)) as crew,
-        pytest.raises(ListenerError, match="processes in a row died while they heard number 1"),
+        # It names the first that it has no answer to: of the one before, the worker may die before it has told.
+        pytest.raises(ListenerError, match=r"processes in a row died while they heard number [01]"),
     ):
         list(crew.each(die, numbers(3, n1="always")))
 
