@@ -154,7 +154,7 @@ def _show_filling(answers: Answers) -> None:
     table = [
         (
             f"{size:,}",
-            (size - before) / saving.cpu,
+            "-" if answers.multiplied and before else (size - before) / saving.cpu,
             (size - before) / saving.wall,
             saving.server,
             counting.cpu,
